@@ -1,0 +1,93 @@
+/**
+ * The header fields of a message, in the order in which they came. Names are lower-case; a name
+ * may stand several times. Lookups are linear: messages have a dozen fields.
+ *
+ * Hot: a flat array of names and values, reused from message to message.
+ */
+export class HeaderMap {
+  /** Name, value, name, value, … */
+  readonly #flat: string[] = [];
+
+  static of(fields: Readonly<Record<string, string>>): HeaderMap {
+    const headers = new HeaderMap();
+    for (const [name, value] of Object.entries(fields)) headers.append(name, value);
+    return headers;
+  }
+
+  /** Number of fields, a repeated name counted each time. */
+  get size(): number {
+    return this.#flat.length / 2;
+  }
+
+  /** The name at `index`, which must be in range. */
+  nameAt(index: number): string {
+    return this.#flat[index * 2]!;
+  }
+
+  /** The value at `index`, which must be in range. */
+  valueAt(index: number): string {
+    return this.#flat[index * 2 + 1]!;
+  }
+
+  /** The first value of `name`, which is lower-case. */
+  get(name: string): string | undefined {
+    const flat = this.#flat;
+    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return flat[i + 1];
+    return undefined;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  /** Every value of `name`, in order. Allocates; not for hot paths. */
+  getAll(name: string): string[] {
+    const out: string[] = [];
+    const flat = this.#flat;
+    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) out.push(flat[i + 1]!);
+    return out;
+  }
+
+  append(name: string, value: string): void {
+    this.#flat.push(name, value);
+  }
+
+  /** Replaces every field of this name by one, in the place of the first. */
+  set(name: string, value: string): void {
+    const flat = this.#flat;
+    for (let i = 0; i < flat.length; i += 2) {
+      if (flat[i] !== name) continue;
+      flat[i + 1] = value;
+      this.#deleteFrom(i + 2, name);
+      return;
+    }
+    flat.push(name, value);
+  }
+
+  /** Removes every field of this name. */
+  delete(name: string): void {
+    this.#deleteFrom(0, name);
+  }
+
+  clear(): void {
+    this.#flat.length = 0;
+  }
+
+  clone(): HeaderMap {
+    const copy = new HeaderMap();
+    for (let i = 0; i < this.#flat.length; i++) copy.#flat.push(this.#flat[i]!);
+    return copy;
+  }
+
+  #deleteFrom(start: number, name: string): void {
+    const flat = this.#flat;
+    let kept = start;
+    for (let i = start; i < flat.length; i += 2) {
+      if (flat[i] === name) continue;
+      flat[kept] = flat[i]!;
+      flat[kept + 1] = flat[i + 1]!;
+      kept += 2;
+    }
+    flat.length = kept;
+  }
+}
