@@ -85,7 +85,7 @@ export function offences(root: string): string[] {
 
 function imports(text: string): { readonly target: string; readonly dynamic: boolean }[] {
   const found: { target: string; dynamic: boolean }[] = [];
-  for (const match of text.matchAll(/^(?:import|export)\b[^;"]*?"([^"]+)"/gm)) {
+  for (const match of text.matchAll(/^(?:import|export)\s(?:[^;"]*?\sfrom\s+)?"([^"]+)";/gm)) {
     found.push({ target: packageOf(match[1]!), dynamic: false });
   }
   for (const match of text.matchAll(/\bimport\(\s*"([^"]+)"/g)) {
