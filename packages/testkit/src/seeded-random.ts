@@ -1,0 +1,15 @@
+/** A uniform generator in [0, 1) whose sequence depends on the seed only (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** A uniform integer in [0, bound). */
+export function seededInt(random: () => number, bound: number): number {
+  return Math.floor(random() * bound);
+}
