@@ -1,0 +1,29 @@
+import type { Clock } from "@heddle/base/clock";
+
+/** Everything a command touches. Tests pass their own. */
+export interface CliContext {
+  /** One line to standard output. */
+  readonly out: (line: string) => void;
+  /** One line to standard error. */
+  readonly err: (line: string) => void;
+  readonly env: (name: string) => string | undefined;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly stop: AbortSignal;
+  /** Colours may be used: a terminal, and no `NO_COLOR`. */
+  readonly hasColor: boolean;
+  readonly clock: Clock;
+}
+
+export interface Command {
+  readonly name: string;
+  /** One line for the table of commands. */
+  readonly summary: string;
+  readonly usage: string;
+  /** @returns the exit code: 0 done, 1 failed, 2 wrong arguments, 64 wrong settings. */
+  run(args: readonly string[], context: CliContext): Promise<number>;
+}
+
+/** Wrong arguments. The message is printed with the command's usage, and the exit code is 2. */
+export class UsageError extends Error {
+  override readonly name: string = "UsageError";
+}

@@ -1,0 +1,147 @@
+import { systemClock } from "@heddle/base/clock";
+import { MeshError, messageOf } from "@heddle/base/errors";
+import { type CliContext, type Command, UsageError } from "./command.ts";
+
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Each command's module is loaded only when it runs: `heddle version` must not load a proxy. */
+const COMMANDS: readonly Entry[] = [
+  {
+    name: "up",
+    summary: "Run a mesh on this machine: API server and control plane",
+    load: async () => (await import("./commands/up.ts")).up,
+  },
+  {
+    name: "run",
+    summary: "Run a program as a member of the mesh, with its own sidecar",
+    load: async () => (await import("./commands/run.ts")).run,
+  },
+  {
+    name: "invite",
+    summary: "Print a one-use token with which a machine may join",
+    load: async () => (await import("./commands/invite.ts")).invite,
+  },
+  {
+    name: "join",
+    summary: "Join this machine to a mesh with a token",
+    load: async () => (await import("./commands/join.ts")).join,
+  },
+  {
+    name: "leave",
+    summary: "Take this machine out of its mesh and undo what join did",
+    load: async () => (await import("./commands/leave.ts")).leave,
+  },
+  {
+    name: "status",
+    summary: "Show this machine's membership: identity, health, capture",
+    load: async () => (await import("./commands/status.ts")).status,
+  },
+  {
+    name: "proxy",
+    summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
+    load: async () => (await import("./commands/proxy.ts")).proxy,
+  },
+  {
+    name: "control",
+    summary: "Run the control plane: identity, destination, policy",
+    load: async () => (await import("./commands/control.ts")).control,
+  },
+  {
+    name: "apiserver",
+    summary: "Run the embedded Kubernetes-style API server",
+    load: async () => (await import("./commands/apiserver.ts")).apiserver,
+  },
+  {
+    name: "agent",
+    summary: "Hold a machine's membership (started by join)",
+    load: async () => (await import("./commands/agent.ts")).agent,
+  },
+  {
+    name: "version",
+    summary: "Show the versions of client and control plane",
+    load: async () => (await import("./commands/version.ts")).version,
+  },
+];
+
+/** Runs one command line. Errors become one message with its causes, and an exit code. */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    printHelp(context);
+    return name === undefined ? 2 : 0;
+  }
+  const entry = COMMANDS.find((candidate) => candidate.name === name);
+  if (entry === undefined) {
+    context.err(`heddle: unknown command "${name}"; "heddle help" lists them`);
+    return 2;
+  }
+  const command = await entry.load();
+  if (rest[0] === "--help" || rest[0] === "-h") {
+    context.out(`${command.summary}\n\nusage: heddle ${command.usage}`);
+    return 0;
+  }
+  try {
+    return await command.run(rest, context);
+  } catch (error) {
+    return report(command, error, context);
+  }
+}
+
+function report(command: Command, error: unknown, context: CliContext): number {
+  if (error instanceof UsageError || isParseArgsError(error)) {
+    context.err(`heddle ${command.name}: ${messageOf(error)}`);
+    context.err(`usage: heddle ${command.usage}`);
+    return 2;
+  }
+  if (error instanceof MeshError) {
+    context.err(`heddle ${command.name}: ${messageOf(error)}`);
+    return error.code === "bad_config" ? 64 : 1;
+  }
+  throw error;
+}
+
+/** What `node:util`'s parseArgs throws: a TypeError with such a code. */
+function isParseArgsError(error: unknown): boolean {
+  return (
+    error instanceof TypeError &&
+    String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS")
+  );
+}
+
+function printHelp(context: CliContext): void {
+  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+  context.out("Heddle, a service mesh for pods and machines alike.\n");
+  context.out("usage: heddle COMMAND [ARGS]; heddle COMMAND --help\n");
+  for (const { name, summary } of COMMANDS) context.out(`  ${name.padEnd(width)}  ${summary}`);
+}
+
+/** A pipe that its reader closed (`heddle … | head`) ends output quietly. */
+function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+if (import.meta.main) {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
+  // A supervised child holds a pipe from its supervisor: when that closes, the supervisor is gone.
+  if (process.env["HEDDLE_SUPERVISED"] === "1") {
+    process.stdin.resume().once("end", () => stop.abort("supervisor gone"));
+    process.stdin.unref?.();
+  }
+  quietOnClosedPipe(process.stdout);
+  quietOnClosedPipe(process.stderr);
+  process.exitCode = await runCli(process.argv.slice(2), {
+    out: (line) => process.stdout.write(`${line}\n`),
+    err: (line) => process.stderr.write(`${line}\n`),
+    env: (name) => process.env[name],
+    stop: stop.signal,
+    hasColor: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+    clock: systemClock,
+  });
+}

@@ -1,0 +1,72 @@
+/**
+ * What the suites need of a machine beyond npm: Debian packages and tools that come as Go modules.
+ * As root on a Debian-family machine what is missing is installed, one line each;
+ * `HEDDLE_NO_INSTALL=1` forbids it. Elsewhere a line says what is skipped and what would provide it.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+
+interface Need {
+  /** A program on the PATH that shows that the package is there. */
+  readonly program: string;
+  readonly debian: string;
+  readonly what: string;
+}
+
+const NEEDS: readonly Need[] = [
+  { program: "ip", debian: "iproute2", what: "network namespaces" },
+  { program: "nft", debian: "nftables", what: "capture rules" },
+  { program: "iptables", debian: "iptables", what: "capture rules" },
+  { program: "curl", debian: "curl", what: "a foreign HTTP client" },
+  { program: "openssl", debian: "openssl", what: "a foreign TLS peer" },
+  { program: "nghttp", debian: "nghttp2-client", what: "a foreign HTTP/2 client" },
+  { program: "nginx", debian: "nginx-light", what: "a foreign HTTP server" },
+  { program: "redis-server", debian: "redis-server", what: "a foreign TCP server" },
+  { program: "tcpdump", debian: "tcpdump", what: "packet captures" },
+  { program: "setpriv", debian: "util-linux", what: "dropping privileges" },
+];
+
+/** Debian starts services on install; this file forbids it while we install. */
+const POLICY = "/usr/sbin/policy-rc.d";
+
+export async function provide(): Promise<void> {
+  const missing = NEEDS.filter(({ program }) => !isOnPath(program));
+  const mayInstall =
+    process.getuid?.() === 0 &&
+    process.env["HEDDLE_NO_INSTALL"] !== "1" &&
+    existsSync("/etc/debian_version");
+  if (missing.length > 0 && mayInstall) install(missing);
+  const absent = NEEDS.filter(({ program }) => !isOnPath(program));
+  if (absent.length > 0) {
+    for (const { program, what } of absent) console.log(`missing: ${program} (${what})`);
+    const packages = absent.map(({ debian }) => debian).join(" ");
+    console.log(`Their suites are skipped. To run them: apt-get install ${packages}`);
+  }
+  const { provideTools } = await import("./tools.ts");
+  await provideTools();
+}
+
+function install(missing: readonly Need[]): void {
+  const forbid = !existsSync(POLICY);
+  if (forbid) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    apt(["update", "-qq"]);
+    for (const { debian, what } of missing) {
+      console.log(`installing ${debian} (${what})`);
+      apt(["install", "-y", "-qq", "--no-install-recommends", debian]);
+    }
+  } finally {
+    if (forbid) rmSync(POLICY, { force: true });
+  }
+}
+
+function apt(args: readonly string[]): void {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const { status, stderr } = spawnSync("apt-get", args, { env, encoding: "utf8" });
+  if (status !== 0) console.error(`apt-get ${args.join(" ")}: ${stderr.trim()}`);
+}
+
+function isOnPath(program: string): boolean {
+  const folders = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`.split(":");
+  return folders.some((folder) => existsSync(`${folder}/${program}`));
+}
