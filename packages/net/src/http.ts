@@ -25,6 +25,8 @@ export interface RequestHead {
   upgrade: boolean;
   /** Body length if declared, 0 if there is no body, -1 if it is unknown. */
   contentLength: number;
+  /** What the layers of one process tell each other about this request. Never sent, never read here. */
+  context?: object;
 }
 
 export interface ResponseHead {
