@@ -98,11 +98,7 @@ export class CatalogClient implements Client {
   }
 
   close(): void {
-    const old = this.#agent;
-    // Requests under way keep their sockets until they are done.
-    for (const sockets of Object.values(old.freeSockets))
-      for (const s of sockets ?? []) s.destroy();
-    old.keepAlive = false;
+    this.#agent.destroy();
   }
 }
 
