@@ -7,6 +7,8 @@
 export class HeaderMap {
   /** Name, value, name, value, … */
   readonly #flat: string[] = [];
+  /** Names marked by `markSensitive`; mostly there are none. */
+  #sensitive: string[] | undefined;
 
   static of(fields: Readonly<Record<string, string>>): HeaderMap {
     const headers = new HeaderMap();
@@ -71,11 +73,24 @@ export class HeaderMap {
 
   clear(): void {
     this.#flat.length = 0;
+    this.#sensitive = undefined;
+  }
+
+  /** The sender asked that no compression remembers fields of this name (RFC 7541 §6.2.3). */
+  markSensitive(name: string): void {
+    if (this.#sensitive === undefined) this.#sensitive = [name];
+    else if (!this.#sensitive.includes(name)) this.#sensitive.push(name);
+  }
+
+  /** Whether `markSensitive` was called for this name. Hot. */
+  isSensitive(name: string): boolean {
+    return this.#sensitive?.includes(name) ?? false;
   }
 
   clone(): HeaderMap {
     const copy = new HeaderMap();
     for (let i = 0; i < this.#flat.length; i++) copy.#flat.push(this.#flat[i]!);
+    copy.#sensitive = this.#sensitive?.slice();
     return copy;
   }
 
