@@ -4,7 +4,7 @@ import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import type { KubeClient } from "./client.ts";
 import { hasReason } from "./errors.ts";
-import { type Lease, LEASES } from "./types/core.ts";
+import { LEASES, type Lease } from "./types/core.ts";
 import type { ObjectRef } from "./types/meta.ts";
 
 export interface LeaseOptions {

@@ -1,0 +1,159 @@
+import type { X509Certificate } from "node:crypto";
+import type { Clock } from "@heddle/base/clock";
+import { MeshError, messageOf } from "@heddle/base/errors";
+import type { Log } from "@heddle/base/log";
+import type { Registry } from "@heddle/base/metrics";
+import { refusal } from "../refusal.ts";
+import { parseCertificates } from "./chain.ts";
+import type { IdentityEvents } from "./events.ts";
+import { type Issuer, loadIssuer } from "./issuer.ts";
+
+/** Where the issuer comes from, decoded. */
+export interface IssuerFiles {
+  readonly certificatesPem: string;
+  readonly keyPem: string;
+}
+
+/**
+ * The issuer in use and the anchors it must chain to. Fed with whatever the Secret and the
+ * ConfigMap hold; a new state that is no good changes nothing, and says so.
+ */
+export class IssuerSource {
+  readonly #events: IdentityEvents;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #anchors: readonly X509Certificate[] = [];
+  #anchorsPem = "";
+  #issuer: Issuer | undefined;
+  #files: IssuerFiles | undefined;
+  /** Loads one after the other, so that the newest wins. */
+  #loading: Promise<void> = Promise.resolve();
+  #lastProblem: string | undefined;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(
+    events: IdentityEvents,
+    runtime: { readonly clock: Clock; readonly log: Log; readonly metrics: Registry },
+  ) {
+    this.#events = events;
+    this.#clock = runtime.clock;
+    this.#log = runtime.log;
+    const ttl = runtime.metrics
+      .gauge("issuer_cert_ttl_seconds", "Time until the issuer certificate expires")
+      .with();
+    runtime.metrics.collect(() => {
+      const issuer = this.#issuer;
+      const leftMs = issuer === undefined ? 0 : issuer.expiresMs - this.#clock.wallMs();
+      ttl.set(Math.max(0, Math.floor(leftMs / 1000)));
+    });
+  }
+
+  get isLoaded(): boolean {
+    return this.#issuer !== undefined;
+  }
+
+  get anchors(): readonly X509Certificate[] {
+    return this.#anchors;
+  }
+
+  get anchorsPem(): string {
+    return this.#anchorsPem;
+  }
+
+  /** Why there is no issuer, for readiness and logs; undefined if there is one. */
+  get problem(): string | undefined {
+    if (this.#issuer !== undefined)
+      return this.#issuer.problem(this.#anchors, this.#clock.wallMs());
+    return this.#lastProblem ?? "no issuer has been found yet";
+  }
+
+  /** Hears of every new issuer and of new anchors. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * The issuer, if it may issue now.
+   *
+   * @throws MeshError `unknown` if it expired or no longer chains to the anchors.
+   */
+  usableIssuer(): Issuer {
+    const issuer = this.#issuer;
+    if (issuer === undefined) throw refusal("unavailable", "Cannot issue: no issuer is loaded");
+    const problem = issuer.problem(this.#anchors, this.#clock.wallMs());
+    if (problem === undefined) return issuer;
+    this.#events.issuerValidationFailed(problem);
+    this.#log.error("issuer may not issue", { problem });
+    throw refusal("unknown", `Cannot issue: ${problem}`);
+  }
+
+  /** New trust anchors. A bundle that does not parse is refused, and the old one stays. */
+  setAnchors(pem: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if (pem === this.#anchorsPem) return;
+      try {
+        this.#anchors = parseCertificates(pem, "trust anchors");
+      } catch (error) {
+        this.#skip(error);
+        return;
+      }
+      this.#anchorsPem = pem;
+      this.#log.info("trust anchors loaded", { certificates: this.#anchors.length });
+      // An issuer that was refused may be good by these anchors, and the other way round.
+      if (this.#files !== undefined && this.#issuer === undefined) await this.#load(this.#files);
+      else this.#tell();
+    });
+  }
+
+  setIssuer(files: IssuerFiles): Promise<void> {
+    return this.#inTurn(async () => {
+      const old = this.#files;
+      const isSame = old?.certificatesPem === files.certificatesPem && old?.keyPem === files.keyPem;
+      // What was refused is tried again: it may have become valid since.
+      if (isSame && this.#issuer !== undefined) return;
+      this.#files = files;
+      await this.#load(files);
+    });
+  }
+
+  async #load(files: IssuerFiles): Promise<void> {
+    if (this.#anchors.length === 0) return;
+    try {
+      const issuer = await loadIssuer(files.certificatesPem, files.keyPem);
+      const problem = issuer.problem(this.#anchors, this.#clock.wallMs());
+      if (problem !== undefined) {
+        throw new MeshError("bad_issuer", "self", `Cannot use issuer: ${problem}`);
+      }
+      const isFirst = this.#issuer === undefined;
+      this.#issuer = issuer;
+      this.#lastProblem = undefined;
+      const expires = new Date(issuer.expiresMs).toISOString();
+      this.#log.info("issuer loaded", { expires });
+      if (!isFirst) this.#events.issuerUpdated(expires);
+      this.#tell();
+    } catch (error) {
+      this.#skip(error);
+    }
+  }
+
+  #skip(error: unknown): void {
+    if (!(error instanceof MeshError)) throw error;
+    const problem = messageOf(error);
+    // The timer brings the same problem again and again.
+    if (problem === this.#lastProblem) return;
+    this.#lastProblem = problem;
+    this.#log.error("issuer or anchors refused", { problem });
+    this.#events.issuerUpdateSkipped(problem);
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#loading.then(work);
+    this.#loading = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
