@@ -18,9 +18,11 @@ interface State {
   accepts: boolean | undefined;
 }
 
-/** States kept, and steps in them all: about 2 MiB for the worst pattern. Then it starts afresh. */
-const MAX_STATES = 256;
+/** States kept, and steps in them all: some 2 MiB for the worst pattern. Then it starts afresh. */
+const MAX_STATES = 1024;
 const MAX_STATE_STEPS = 64 * 1024;
+/** After so many fresh starts the texts defeat the cache, and each character is worked out. */
+const MAX_STARTS = 4;
 
 /**
  * Runs a program over a whole text, building the deterministic automaton as it goes: an ASCII
@@ -31,6 +33,7 @@ export class Automaton {
   readonly #asserts: boolean;
   readonly #known = new Map<string, State>();
   #knownSteps = 0;
+  #starts = 0;
   readonly #marks: Uint32Array;
   #mark = 0;
   readonly #stack: number[] = [];
@@ -45,6 +48,7 @@ export class Automaton {
 
   /** Hot: allocates only for states not met before, and for characters beyond ASCII. */
   matches(text: string): boolean {
+    if (this.#starts > MAX_STARTS) return this.#simulate(text);
     let state = this.#start;
     for (let i = 0; i < text.length; i++) {
       let code = text.charCodeAt(i);
@@ -63,38 +67,71 @@ export class Automaton {
       if (next.steps.length === 0) return false;
       state = next;
     }
-    state.accepts ??= this.#accepts(state);
+    state.accepts ??= this.#accepts(state.steps, state.before);
     return state.accepts;
+  }
+
+  /** The same without states to remember: slower than a known state, faster than a new one. */
+  #simulate(text: string): boolean {
+    let steps: number[] = [this.#program.start];
+    let spare: number[] = [];
+    let before: Beside = EDGE;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.codePointAt(i)!;
+      if (code > 0xffff) i++;
+      const after = this.#asserts ? kindOf(code) : OTHER;
+      spare.length = 0;
+      this.#advance(steps, before, after, code, spare);
+      if (spare.length === 0) return false;
+      [steps, spare] = [spare, steps];
+      before = after;
+    }
+    return this.#accepts(steps, before);
   }
 
   #step(state: State, code: number): State {
     const after = this.#asserts ? kindOf(code) : OTHER;
     const reached: number[] = [];
-    for (const index of this.#closure(state, after)) {
-      const step = this.#program.steps[index]!;
-      if (step.kind === "char" && step.set.contains(code)) reached.push(step.next);
-    }
+    this.#advance(state.steps, state.before, after, code, reached);
     return this.#state(unique(reached), after);
   }
 
-  #accepts(state: State): boolean {
-    return this.#closure(state, EDGE).some((i) => this.#program.steps[i]!.kind === "match");
+  /** Appends what `code` leads to from `steps`, some of it perhaps twice. */
+  #advance(
+    steps: readonly number[],
+    before: Beside,
+    after: Beside,
+    code: number,
+    reached: number[],
+  ): void {
+    for (const index of this.#closure(steps, before, after)) {
+      const step = this.#program.steps[index]!;
+      if (step.kind === "char" && step.set.contains(code)) reached.push(step.next);
+    }
   }
 
-  /** The steps reached without taking a character, with `after` standing behind the position. */
-  #closure(state: State, after: Beside): number[] {
+  #accepts(steps: readonly number[], before: Beside): boolean {
+    return this.#closure(steps, before, EDGE).some((i) => this.#program.steps[i]!.kind === "match");
+  }
+
+  /** The steps reached without taking a character, between what stands before and after. */
+  #closure(from: readonly number[], before: Beside, after: Beside): number[] {
     const { steps } = this.#program;
     const found: number[] = [];
     const stack = this.#stack;
+    if (this.#mark === 0xffffffff) {
+      this.#marks.fill(0);
+      this.#mark = 0;
+    }
     this.#mark++;
-    stack.push(...state.steps);
+    for (const index of from) stack.push(index);
     for (let index = stack.pop(); index !== undefined; index = stack.pop()) {
       if (this.#marks[index] === this.#mark) continue;
       this.#marks[index] = this.#mark;
       const step: Step = steps[index]!;
       if (step.kind === "split") stack.push(step.other, step.next);
       else if (step.kind !== "assert") found.push(index);
-      else if (holds(step.what, state.before, after)) stack.push(step.next);
+      else if (holds(step.what, before, after)) stack.push(step.next);
     }
     return found;
   }
@@ -104,6 +141,7 @@ export class Automaton {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size >= MAX_STATES || this.#knownSteps > MAX_STATE_STEPS) {
+      this.#starts++;
       this.#known.clear();
       this.#knownSteps = 0;
       this.#start = this.#state([this.#program.start], EDGE);
