@@ -3,18 +3,14 @@
  * takes the text of a variable and throws a SyntaxError on what it does not take.
  */
 import { isIP } from "node:net";
+import { type DnsSuffixes, parseDnsName, parseDnsSuffixes } from "@heddle/model/dns-name";
+import { parseTlsId, type TlsId } from "@heddle/model/identity";
+import { type IpNetwork, parseIp, parseNetworks } from "@heddle/model/network";
 
 /** An address of a server: an IP literal or a DNS name, and a port. */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
-}
-
-export interface AddressRange {
-  readonly family: 4 | 6;
-  /** The network's bits, the first `prefix` of them significant. */
-  readonly bits: bigint;
-  readonly prefix: number;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -94,7 +90,8 @@ export function hostPort(text: string): HostPort {
     return { host: match[1], port };
   }
   const host = match[2]!;
-  if (isIP(host) === 0 && !isDnsName(host)) throw new SyntaxError(`"${host}" is no host name`);
+  if (isIP(host) === 0 && parseDnsName(host) === undefined)
+    throw new SyntaxError(`"${host}" is no host name`);
   return { host, port };
 }
 
@@ -114,109 +111,43 @@ export function portSet(text: string): ReadonlySet<number> {
   return ports;
 }
 
-/** A DNS name: at most 253 bytes of labels, the last not all digits, one trailing dot at most. */
-export function isDnsName(text: string): boolean {
-  const name = text.endsWith(".") ? text.slice(0, -1) : text;
-  if (name.length === 0 || name.length > 253) return false;
-  const labels = name.split(".");
-  for (const label of labels) {
-    if (label.length > 63 || !/^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/.test(label))
-      return false;
-  }
-  return !/^\d+$/.test(labels.at(-1)!);
-}
-
 export function dnsName(text: string): string {
-  if (!isDnsName(text)) throw new SyntaxError("expected a DNS name");
-  return text.toLowerCase();
-}
-
-/** A set of names by their ends, label by label. */
-export class SuffixSet {
-  readonly #suffixes: readonly string[];
-
-  /** @param suffixes - Lower-case, without trailing dots; the empty one stands for all names. */
-  constructor(suffixes: readonly string[]) {
-    this.#suffixes = suffixes;
-  }
-
-  /** @param name - With or without a trailing dot. */
-  matches(name: string): boolean {
-    const plain = (name.endsWith(".") ? name.slice(0, -1) : name).toLowerCase();
-    for (const suffix of this.#suffixes) {
-      if (suffix === "" || plain === suffix || plain.endsWith(`.${suffix}`)) return true;
-    }
-    return false;
-  }
-
-  get isEmpty(): boolean {
-    return this.#suffixes.length === 0;
-  }
+  const name = parseDnsName(text);
+  if (name === undefined) throw new SyntaxError("expected a DNS name");
+  return name;
 }
 
 /** DNS suffixes with commas between; `.` stands for all names. */
-export function suffixes(text: string): SuffixSet {
-  const found: string[] = [];
-  for (const part of text.split(",")) {
-    const entry = part.trim();
-    if (entry === "") continue;
-    if (entry === ".") found.push("");
-    else if (isDnsName(entry)) found.push(entry.replace(/\.$/, "").toLowerCase());
-    else throw new SyntaxError(`"${entry}" is no DNS suffix`);
-  }
-  return new SuffixSet(found);
+export function suffixes(text: string): DnsSuffixes {
+  return parseDnsSuffixes(text);
 }
 
-/** A set of IP networks. */
+/** A DNS name in lower case, or a SPIFFE id. */
+export function tlsId(text: string): TlsId {
+  const id = parseTlsId(text);
+  if (id === undefined) throw new SyntaxError("expected a DNS name or a SPIFFE id");
+  return id;
+}
+
+/** A set of addresses by their networks. */
 export class NetworkSet {
-  readonly #ranges: readonly AddressRange[];
+  readonly networks: readonly IpNetwork[];
 
-  constructor(ranges: readonly AddressRange[]) {
-    this.#ranges = ranges;
+  constructor(networks: readonly IpNetwork[]) {
+    this.networks = networks;
   }
 
-  get isEmpty(): boolean {
-    return this.#ranges.length === 0;
-  }
-
-  get ranges(): readonly AddressRange[] {
-    return this.#ranges;
-  }
-
-  /** @param ip - A literal. */
+  /** @param ip - A literal; anything else is in no network. */
   has(ip: string): boolean {
-    if (this.#ranges.length === 0) return false;
-    const family = isIP(ip);
-    if (family === 0) return false;
-    const bits = ipBits(ip, family as 4 | 6);
-    const width = family === 4 ? 32 : 128;
-    for (const range of this.#ranges) {
-      if (range.family !== family) continue;
-      const shift = BigInt(width - range.prefix);
-      if (bits >> shift === range.bits >> shift) return true;
-    }
-    return false;
+    if (this.networks.length === 0) return false;
+    const address = parseIp(ip);
+    return address !== undefined && this.networks.some((network) => network.contains(address));
   }
 }
 
 /** CIDRs with commas between. */
 export function networks(text: string): NetworkSet {
-  const ranges: AddressRange[] = [];
-  for (const part of text.split(",")) {
-    const entry = part.trim();
-    if (entry !== "") ranges.push(network(entry));
-  }
-  return new NetworkSet(ranges);
-}
-
-export function network(entry: string): AddressRange {
-  const match = /^([^/]+)\/(\d{1,3})$/.exec(entry);
-  const family = match === null ? 0 : isIP(match[1]!);
-  const prefix = match === null ? 0 : Number(match[2]);
-  if (family === 0 || prefix > (family === 4 ? 32 : 128)) {
-    throw new SyntaxError(`"${entry}" is no CIDR`);
-  }
-  return { family: family as 4 | 6, bits: ipBits(match![1]!, family as 4 | 6), prefix };
+  return new NetworkSet(parseNetworks(text));
 }
 
 /** IP literals with commas between, nothing else. */
@@ -227,30 +158,6 @@ export function ipSet(text: string): ReadonlySet<string> {
     ips.add(entry);
   }
   return ips;
-}
-
-/** The 32 or 128 bits of an IP literal, which must be one. */
-export function ipBits(ip: string, family: 4 | 6): bigint {
-  if (family === 4) {
-    let bits = 0;
-    for (const part of ip.split(".")) bits = bits * 256 + Number(part);
-    return BigInt(bits);
-  }
-  let text = ip.split("%")[0]!;
-  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
-  if (dotted !== null) {
-    const low = ipBits(dotted[2]!, 4);
-    text = `${dotted[1]}${(low >> 16n).toString(16)}:${(low & 0xffffn).toString(16)}`;
-  }
-  const [head, tail] = text.split("::");
-  const left = head === "" ? [] : head!.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = new Array<string>(tail === undefined ? 0 : 8 - left.length - right.length).fill(
-    "0",
-  );
-  let bits = 0n;
-  for (const part of [...left, ...zeros, ...right]) bits = (bits << 16n) | BigInt(`0x${part}`);
-  return bits;
 }
 
 export function oneOf<T extends string>(...values: readonly T[]): (text: string) => T {
