@@ -1,0 +1,387 @@
+import type net from "node:net";
+import type { Side } from "@heddle/base/errors";
+import { MeshError } from "@heddle/base/errors";
+import { UNIX_ADDRESS, unmapIp } from "./address.ts";
+import { type Guard, WARNING_GUARD } from "./guard.ts";
+import type { Socket, SocketAddress, SocketHandler, TlsInfo } from "./transport.ts";
+
+/** Small writes that come while a TLS record is on its way are gathered up to this much. */
+const TAIL_MAX_BYTES = 16_384;
+const TAIL_MIN_BYTES = 1_024;
+
+/**
+ * Both high-water marks of raw sockets. One byte: `write` then says false exactly if the kernel did
+ * not take everything, and reading stops with the first chunk that nobody wants.
+ */
+export const RAW_HIGH_WATER_BYTES = 1;
+
+export interface NodeSocketOptions {
+  /** Whose fault an error is: `client` if we accepted the connection, `server` if we dialed. */
+  readonly peer: Side;
+  readonly tls?: TlsInfo | undefined;
+  readonly guard?: Guard | undefined;
+  /** `raw` reads into a buffer of ours, by its `onread` option, and calls `take`. */
+  readonly readsIntoOurs?: boolean;
+}
+
+/**
+ * `Socket` over `node:net` and `node:tls`, public API only. `raw` must be connected, of
+ * `RAW_HIGH_WATER_BYTES` if it is not TLS, with `allowHalfOpen`, and nobody else may listen to it.
+ *
+ * TLS: Node encrypts or copies what it is given before `write` returns, but only while no write is
+ * under way; so here one write is under way at a time. Small ones meanwhile are gathered into one
+ * record (`#tail`), a large one is kept as it is (`#held`).
+ */
+export class NodeSocket implements Socket {
+  readonly remote: SocketAddress;
+  readonly local: SocketAddress;
+  readonly tls: TlsInfo | undefined;
+  bytesRead = 0;
+  bytesWritten = 0;
+  readonly #raw: net.Socket;
+  readonly #guard: Guard;
+  readonly #peer: Side;
+  readonly #isTls: boolean;
+  readonly #readsIntoOurs: boolean;
+  readonly #onTaken: (error?: Error | null) => void;
+  #handler: SocketHandler | undefined;
+  /** Arrived while nobody took it. In order; what `prepend` put back comes first. */
+  #backlog: Uint8Array[] = [];
+  /** Data goes straight to the handler: there is one, it is not paused, no backlog waits. */
+  #isOpen = false;
+  #isPaused = false;
+  #isRawPaused = true;
+  #isFlushing = false;
+  #sawEnd = false;
+  #toldEnd = false;
+  #isEnding = false;
+  #isDestroyed = false;
+  #isRawClosed = false;
+  #isDetached = false;
+  #reason: MeshError | undefined;
+  /** Plain: the kernel did not take all of the last write. */
+  #needsDrain = false;
+  /** TLS: a write is under way. */
+  #isTaking = false;
+  #tail: Buffer | undefined;
+  #tailBytes = 0;
+  #held: Buffer | undefined;
+
+  constructor(raw: net.Socket, options: NodeSocketOptions) {
+    this.#raw = raw;
+    this.#peer = options.peer;
+    this.#guard = options.guard ?? WARNING_GUARD;
+    this.tls = options.tls;
+    this.#isTls = options.tls !== undefined;
+    this.#readsIntoOurs = options.readsIntoOurs === true;
+    this.remote = addressOf(raw.remoteAddress, raw.remotePort);
+    this.local = addressOf(raw.localAddress, raw.localPort);
+    this.#onTaken = (error) => this.#taken(error);
+    raw.pause();
+    if (!this.#readsIntoOurs) raw.on("data", (chunk: Buffer) => this.#arrived(chunk));
+    if (!this.#isTls) raw.on("drain", () => this.#drained());
+    raw.on("end", () => this.#ended());
+    raw.on("error", (error: Error) => this.#failed(error));
+    raw.on("close", () => this.#rawClosed());
+  }
+
+  get fd(): number {
+    return descriptorOf(this.#raw);
+  }
+
+  get isDestroyed(): boolean {
+    return this.#isDestroyed;
+  }
+
+  setHandler(handler: SocketHandler): void {
+    this.#handler = handler;
+    this.#open();
+  }
+
+  /** Hot. One view is allocated: Node takes no ranges. */
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!(start >= 0 && start <= end && end <= bytes.length)) {
+      throw new RangeError(`Cannot write range: [${start}, ${end}) of ${bytes.length}`);
+    }
+    if (this.#isDestroyed || start === end) return true;
+    if (this.#isEnding) throw new Error("Cannot write to socket: its side is ended");
+    this.bytesWritten += end - start;
+    if (this.#isTaking) return this.#gather(bytes, start, end);
+    const range = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
+    if (!this.#isTls) {
+      if (this.#needsDrain) throw new Error("Cannot write to socket: it has not drained");
+      this.#needsDrain = !this.#raw.write(range);
+      return !this.#needsDrain;
+    }
+    this.#isTaking = true;
+    this.#raw.write(range, this.#onTaken);
+    return true;
+  }
+
+  end(): void {
+    if (this.#isEnding || this.#isDestroyed) return;
+    this.#isEnding = true;
+    if (this.#tailBytes === 0 && this.#held === undefined) this.#raw.end();
+  }
+
+  destroy(reason?: MeshError): void {
+    if (this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    this.#isOpen = false;
+    this.#reason = reason;
+    this.#backlog = [];
+    this.#tail = undefined;
+    this.#held = undefined;
+    this.#raw.destroy();
+  }
+
+  /** Hot. The raw socket is stopped only if something arrives before `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#isOpen = false;
+    if (this.#readsIntoOurs) this.#pauseRaw();
+  }
+
+  /** Hot. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#open();
+  }
+
+  /**
+   * Puts bytes back in front of what is still to come, and takes the handler away: the next one
+   * gets them first, and hears again of an end that was already told. They are kept, not copied.
+   */
+  prepend(bytes: Uint8Array): void {
+    this.#handler = undefined;
+    this.#isOpen = false;
+    this.#isPaused = false;
+    this.#toldEnd = false;
+    if (bytes.length > 0) this.#backlog.unshift(bytes);
+  }
+
+  /**
+   * Gives up the raw socket, paused, with everything that was not delivered unread again. For an
+   * upgrade to TLS; this object must not be used afterwards, and tells its handler nothing more.
+   */
+  detach(): net.Socket {
+    const raw = this.#raw;
+    raw.pause();
+    for (const event of ["data", "drain", "end", "error", "close"]) raw.removeAllListeners(event);
+    if (this.#backlog.length > 0) raw.unshift(Buffer.concat(this.#backlog));
+    this.#backlog = [];
+    this.#isDetached = true;
+    this.#isDestroyed = true;
+    this.#isOpen = false;
+    this.#handler = undefined;
+    return raw;
+  }
+
+  /**
+   * @internal What `onread` of the raw socket calls: bytes in a buffer that others use too. Hot.
+   * @returns false to stop reading, until `resume`.
+   */
+  take(bytes: Uint8Array, end: number): boolean {
+    if (this.#isOpen) {
+      this.#deliver(bytes, 0, end);
+      return !this.#isRawPaused;
+    }
+    if (this.#isDestroyed) return false;
+    this.#backlog.push(bytes.slice(0, end));
+    this.#isRawPaused = true;
+    return false;
+  }
+
+  #arrived(chunk: Buffer): void {
+    if (this.#isOpen) {
+      this.#deliver(chunk, 0, chunk.length);
+      return;
+    }
+    if (this.#isDestroyed) return;
+    // Nobody else has this chunk, so it is kept without a copy.
+    this.#backlog.push(chunk);
+    this.#pauseRaw();
+  }
+
+  #deliver(bytes: Uint8Array, start: number, end: number): void {
+    this.bytesRead += end - start;
+    try {
+      this.#handler!.onData(bytes, start, end);
+    } catch (bug) {
+      this.#bug(bug);
+    }
+  }
+
+  #pauseRaw(): void {
+    if (this.#isRawPaused) return;
+    this.#isRawPaused = true;
+    this.#raw.pause();
+  }
+
+  /** Lets data flow again, if nothing stands against it; what waits comes in the next turn. */
+  #open(): void {
+    if (this.#handler === undefined || this.#isPaused || this.#isFlushing) return;
+    if (this.#backlog.length > 0 || this.#sawEnd || this.#isRawClosed) {
+      this.#isFlushing = true;
+      setImmediate(() => this.#flush());
+      return;
+    }
+    if (this.#isDestroyed) return;
+    this.#isOpen = true;
+    if (!this.#isRawPaused) return;
+    this.#isRawPaused = false;
+    this.#raw.resume();
+  }
+
+  #flush(): void {
+    this.#isFlushing = false;
+    while (this.#backlog.length > 0) {
+      if (this.#handler === undefined || this.#isPaused || this.#isDestroyed) return;
+      const chunk = this.#backlog.shift()!;
+      this.#deliver(chunk, 0, chunk.length);
+    }
+    this.#tellEnd();
+    this.#tellClose();
+    if (!this.#sawEnd && !this.#isRawClosed) this.#open();
+  }
+
+  #ended(): void {
+    this.#sawEnd = true;
+    if (!this.#isFlushing && this.#backlog.length === 0) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    if (!this.#sawEnd || this.#toldEnd || this.#isPaused || this.#isDestroyed) return;
+    if (this.#handler === undefined) return;
+    this.#toldEnd = true;
+    this.#isOpen = false;
+    try {
+      this.#handler.onEnd();
+    } catch (bug) {
+      this.#bug(bug);
+    }
+  }
+
+  #drained(): void {
+    this.#needsDrain = false;
+    if (this.#isDestroyed || this.#handler === undefined) return;
+    try {
+      this.#handler.onDrain();
+    } catch (bug) {
+      this.#bug(bug);
+    }
+  }
+
+  /** A write to TLS that must wait. */
+  #gather(bytes: Uint8Array, start: number, end: number): boolean {
+    const total = this.#tailBytes + end - start;
+    if (this.#held !== undefined) throw new Error("Cannot write to socket: it has not drained");
+    if (total > TAIL_MAX_BYTES) {
+      this.#held = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
+      return false;
+    }
+    this.#tail = withRoom(this.#tail, this.#tailBytes, total);
+    this.#tail.set(bytes.subarray(start, end), this.#tailBytes);
+    this.#tailBytes = total;
+    return true;
+  }
+
+  /** The write to TLS that was under way is done. */
+  #taken(error: Error | null | undefined): void {
+    this.#isTaking = false;
+    // "error" and "close" of the raw socket tell the rest.
+    if (this.#isDestroyed || (error !== undefined && error !== null)) return;
+    if (this.#tailBytes > 0) {
+      const range = this.#tail!.subarray(0, this.#tailBytes);
+      this.#tailBytes = 0;
+      this.#isTaking = true;
+      this.#raw.write(range, this.#onTaken);
+    } else if (this.#held !== undefined) {
+      const held = this.#held;
+      this.#held = undefined;
+      this.#isTaking = true;
+      this.#raw.write(held, this.#onTaken);
+      if (!this.#isEnding) this.#drained();
+    }
+    if (this.#isEnding && this.#tailBytes === 0 && this.#held === undefined) this.#raw.end();
+  }
+
+  #failed(error: Error): void {
+    this.#reason ??= socketError(error, this.#peer);
+  }
+
+  #rawClosed(): void {
+    this.#isRawClosed = true;
+    if (!this.#isDestroyed && !(this.#sawEnd && this.#isEnding)) {
+      const message = "Cannot use socket: closed before its end";
+      this.#reason ??= new MeshError("connection_reset", this.#peer, message);
+    }
+    if (this.#isDestroyed || this.#reason !== undefined) {
+      this.#isDestroyed = true;
+      this.#isOpen = false;
+      this.#backlog = [];
+      this.#tellClose();
+      return;
+    }
+    // Closed in good order: whoever is paused, or comes later, still gets what was sent before.
+    if (!this.#isFlushing) this.#tellClose();
+  }
+
+  #tellClose(): void {
+    if (!this.#isRawClosed || this.#isDetached || this.#handler === undefined) return;
+    const isOver = this.#isDestroyed || (this.#backlog.length === 0 && this.#toldEnd);
+    if (!isOver) return;
+    this.#isDestroyed = true;
+    this.#isDetached = true;
+    const handler = this.#handler;
+    this.#handler = undefined;
+    try {
+      handler.onClose(this.#reason);
+    } catch (bug) {
+      this.#guard.report(bug);
+    }
+  }
+
+  #bug(bug: unknown): void {
+    this.destroy();
+    this.#guard.report(bug);
+  }
+}
+
+/** The descriptor of a Node socket or server; -1 if it has none. The only look at `_handle`. */
+export function descriptorOf(raw: object): number {
+  return (raw as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+}
+
+/** An error of the runtime or the kernel as ours. Its `cause` carries the errno as `code`. */
+export function socketError(error: Error, side: Side): MeshError {
+  const errno = (error as NodeJS.ErrnoException).code ?? "";
+  const known = SOCKET_ERRORS[errno];
+  if (known !== undefined) {
+    return new MeshError(known[0], side, `Cannot use socket: ${known[1]}`, { cause: error });
+  }
+  const code = errno.startsWith("ERR_SSL") ? "tls_error" : "io_error";
+  return new MeshError(code, side, "Cannot use socket", { cause: error });
+}
+
+const SOCKET_ERRORS: Readonly<Record<string, readonly [code: string, text: string]>> = {
+  ECONNRESET: ["connection_reset", "reset by peer"],
+  EPIPE: ["connection_reset", "closed by peer"],
+  ETIMEDOUT: ["connection_timed_out", "peer does not answer"],
+};
+
+/** `tail` with `used` bytes in it, or a larger copy that can hold `needed`. */
+function withRoom(tail: Buffer | undefined, used: number, needed: number): Buffer {
+  if (tail !== undefined && tail.length >= needed) return tail;
+  let size = tail?.length ?? TAIL_MIN_BYTES;
+  while (size < needed) size *= 2;
+  const larger = Buffer.allocUnsafeSlow(size);
+  if (tail !== undefined) larger.set(tail.subarray(0, used));
+  return larger;
+}
+
+function addressOf(ip: string | undefined, port: number | undefined): SocketAddress {
+  if (ip === undefined || port === undefined) return UNIX_ADDRESS;
+  return { ip: unmapIp(ip), port };
+}

@@ -1,0 +1,139 @@
+import { MeshError } from "@heddle/base/errors";
+import { NodeSocket } from "./node-socket.ts";
+import { PrependedSocket } from "./prepended-socket.ts";
+import type { Socket, SocketHandler } from "./transport.ts";
+
+export interface PeekOptions<T> {
+  /** `decide` is told that it has seen the last once this much is there. */
+  readonly maxBytes: number;
+  readonly timeoutMs: number;
+  /** The error for which time runs out. Default: `peek_timeout`. */
+  readonly timeoutError?: () => MeshError;
+  /**
+   * Looks at everything so far. Undefined: more is needed, which counts only if `isLast` is false.
+   * `consumed` bytes are taken off the stream, the rest is replayed. What it throws destroys the
+   * socket and rejects the promise.
+   *
+   * @param isLast - Nothing more will come: the peer ended its side, or `maxBytes` are there.
+   */
+  readonly decide: (
+    bytes: Uint8Array,
+    isLast: boolean,
+    isEnded: boolean,
+  ) => { readonly value: T; readonly consumed: number } | undefined;
+}
+
+export interface Peeked<T> {
+  readonly value: T;
+  /** The same connection. It waits, with what was not consumed, for its next handler. */
+  readonly socket: Socket;
+}
+
+/**
+ * Looks at the first bytes of a connection. The next handler gets them as if they had just arrived,
+ * and an end of the peer's as well. Cold: once or twice per connection.
+ *
+ * @throws MeshError of `decide`, of the timeout, or of the socket if it closes; it is destroyed then.
+ */
+export function peek<T>(socket: Socket, options: PeekOptions<T>): Promise<Peeked<T>> {
+  return new Promise((resolve, reject) => {
+    new Peek(socket, options, resolve, reject).start();
+  });
+}
+
+/**
+ * Puts bytes in front of what a socket has still to say, and takes its handler away. @returns the
+ * same socket if it can do that itself, else one that stands before it.
+ */
+export function prepend(socket: Socket, bytes: Uint8Array, isEnded: boolean): Socket {
+  if (socket instanceof NodeSocket) {
+    socket.prepend(bytes);
+    return socket;
+  }
+  if (socket instanceof PrependedSocket) {
+    socket.prepend(bytes, isEnded);
+    return socket;
+  }
+  return new PrependedSocket(socket, bytes, isEnded);
+}
+
+class Peek<T> implements SocketHandler {
+  readonly #socket: Socket;
+  readonly #options: PeekOptions<T>;
+  readonly #resolve: (peeked: Peeked<T>) => void;
+  readonly #reject: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #isEnded = false;
+  #isDone = false;
+
+  constructor(
+    socket: Socket,
+    options: PeekOptions<T>,
+    resolve: (peeked: Peeked<T>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { timeoutMs, timeoutError } = this.#options;
+    this.#timer = setTimeout(() => {
+      const message = `Cannot read from client: no verdict within ${timeoutMs} ms`;
+      this.#fail(timeoutError?.() ?? new MeshError("peek_timeout", "client", message));
+    }, timeoutMs);
+    this.#socket.setHandler(this);
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    // The range is lent, so it is copied, also if it alone decides: next turn is too late.
+    const joined = new Uint8Array(this.#bytes.length + end - start);
+    joined.set(this.#bytes);
+    joined.set(bytes.subarray(start, end), this.#bytes.length);
+    this.#bytes = joined;
+    this.#decide(joined.length >= this.#options.maxBytes);
+  }
+
+  onDrain(): void {
+    // Nothing is written while looking.
+  }
+
+  onEnd(): void {
+    this.#isEnded = true;
+    this.#decide(true);
+  }
+
+  onClose(error: MeshError | undefined): void {
+    const message = "Cannot read from client: closed before protocol detection";
+    this.#fail(error ?? new MeshError("connection_closed", "client", message));
+  }
+
+  #decide(isLast: boolean): void {
+    if (this.#isDone) return;
+    try {
+      const verdict = this.#options.decide(this.#bytes, isLast, this.#isEnded);
+      if (verdict === undefined) {
+        if (isLast) throw new Error("Cannot go on peeking: there is nothing more to see");
+        return;
+      }
+      this.#isDone = true;
+      clearTimeout(this.#timer);
+      const rest = this.#bytes.subarray(verdict.consumed);
+      const socket = prepend(this.#socket, rest, this.#isEnded);
+      this.#resolve({ value: verdict.value, socket });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    this.#socket.destroy();
+    this.#reject(error);
+  }
+}
