@@ -1,0 +1,99 @@
+import type { Json } from "@heddle/apiserver/json/value";
+import { ANYTHING, type Schema } from "./schema.ts";
+
+/**
+ * Reads the notation in which built-in types are written:
+ *
+ *     ServicePort: name string; port* int32; protocol (TCP|UDP) =TCP; tags [string] ~ set
+ *
+ * A star marks a required field. A type is a scalar below, the name of a type, `[T]` a list, `{T}` a
+ * map, or an enumeration of strings. Behind it: `=value` a default, `~key` a list that strategic
+ * merge merges by that key (`~` alone: a list of scalars), `retain` a union whose other members it
+ * drops, `set` a list without duplicates, `#a,b` a list with those keys (`#`: the merge key).
+ */
+export function parseTypes(text: string): ReadonlyMap<string, Schema> {
+  const sources = new Map<string, string>();
+  for (const paragraph of text.split(/\n(?=\S)/)) {
+    const line = paragraph.replaceAll(/\s+/g, " ").trim();
+    if (line === "") continue;
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon);
+    if (sources.has(name)) throw new SyntaxError(`type ${name} stands twice`);
+    sources.set(name, line.slice(colon + 1).trim());
+  }
+  const types = new Map<string, Schema>();
+  const resolve = (name: string): Schema => {
+    const known = types.get(name);
+    if (known !== undefined) return known;
+    const source = sources.get(name);
+    if (source === undefined) throw new SyntaxError(`no type ${name}`);
+    const properties = new Map<string, Schema>();
+    const required: string[] = [];
+    const made: Schema = { name, type: "object", properties, required };
+    types.set(name, made);
+    for (const field of source.split("; ")) {
+      if (field !== "") readField(field, resolve, properties, required);
+    }
+    return made;
+  };
+  for (const name of sources.keys()) resolve(name);
+  return types;
+}
+
+type Resolve = (name: string) => Schema;
+
+function readField(
+  text: string,
+  resolve: Resolve,
+  properties: Map<string, Schema>,
+  required: string[],
+): void {
+  const [lead = "", type = "", ...marks] = text.split(" ");
+  const key = lead.endsWith("*") ? lead.slice(0, -1) : lead;
+  if (key !== lead) required.push(key);
+  let schema = readType(type, resolve);
+  for (const mark of marks) schema = readMark(mark, schema);
+  if (schema.listType === "map" && schema.listMapKeys === undefined) {
+    schema = { ...schema, listMapKeys: [schema.patchMergeKey!] };
+  }
+  properties.set(key, schema);
+}
+
+const SCALARS: ReadonlyMap<string, Schema> = new Map<string, Schema>([
+  ["string", { type: "string" }],
+  ["bool", { type: "boolean" }],
+  ["int32", { type: "integer", format: "int32" }],
+  ["int64", { type: "integer", format: "int64" }],
+  ["number", { type: "number", format: "double" }],
+  ["bytes", { type: "string", format: "byte" }],
+  ["time", { type: "string", format: "date-time" }],
+  ["micro-time", { type: "string", format: "date-time-micro" }],
+  ["quantity", { isIntOrString: true, format: "quantity" }],
+  ["int-or-string", { isIntOrString: true, format: "int-or-string" }],
+  ["any", ANYTHING],
+]);
+
+function readType(text: string, resolve: Resolve): Schema {
+  const inner = text.slice(1, -1);
+  if (text.startsWith("[")) return { type: "array", items: readType(inner, resolve) };
+  if (text.startsWith("{")) return { type: "object", additionalProperties: readType(inner, resolve) };
+  if (text.startsWith("(")) return { type: "string", enum: inner.split("|") };
+  return SCALARS.get(text) ?? resolve(text);
+}
+
+function readMark(mark: string, schema: Schema): Schema {
+  if (mark.startsWith("=")) return { ...schema, default: readDefault(mark.slice(1), schema) };
+  if (mark === "~") return { ...schema, patchMerges: true };
+  if (mark.startsWith("~")) return { ...schema, patchMerges: true, patchMergeKey: mark.slice(1) };
+  if (mark === "retain") return { ...schema, patchRetainsKeys: true };
+  if (mark === "set") return { ...schema, listType: "set" };
+  if (mark === "#") return { ...schema, listType: "map" };
+  if (mark.startsWith("#")) {
+    return { ...schema, listType: "map", listMapKeys: mark.slice(1).split(",") };
+  }
+  throw new SyntaxError(`unknown mark ${mark}`);
+}
+
+function readDefault(text: string, schema: Schema): Json {
+  return schema.type === "string" ? text : (JSON.parse(text) as Json);
+}

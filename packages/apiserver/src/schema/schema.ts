@@ -1,0 +1,66 @@
+import type { Json } from "@heddle/apiserver/json/value";
+
+export type SchemaType = "object" | "array" | "string" | "integer" | "number" | "boolean";
+
+/** Whether a text matches a pattern somewhere. */
+export type TextMatcher = (text: string) => boolean;
+
+/**
+ * A structural schema: what a value may look like, compiled. Built-in kinds and custom ones share
+ * it, and defaulting, pruning, validation, patching, tables and OpenAPI all read it.
+ */
+export interface Schema {
+  /** Of a built-in type, under which OpenAPI lists it. */
+  readonly name?: string;
+  /** Undefined: anything. */
+  readonly type?: SchemaType;
+  readonly format?: string;
+  readonly description?: string;
+  readonly nullable?: boolean;
+  readonly default?: Json;
+  readonly enum?: readonly Json[];
+  readonly pattern?: { readonly text: string; readonly matches: TextMatcher };
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: boolean;
+  readonly exclusiveMaximum?: boolean;
+  readonly multipleOf?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly uniqueItems?: boolean;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  readonly properties?: ReadonlyMap<string, Schema>;
+  /** Of keys that `properties` does not name. */
+  readonly additionalProperties?: Schema;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly allOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly not?: Schema;
+  /** Unknown fields stay. */
+  readonly preservesUnknown?: boolean;
+  /** An integer or a string, without `type`. */
+  readonly isIntOrString?: boolean;
+  /** A whole object, with apiVersion, kind and metadata. */
+  readonly isEmbedded?: boolean;
+  readonly listType?: "atomic" | "set" | "map";
+  readonly listMapKeys?: readonly string[];
+  readonly mapType?: "atomic" | "granular";
+  /** How strategic merge treats a list: merged by a key, or as a set of scalars if there is none. */
+  readonly patchMerges?: boolean;
+  readonly patchMergeKey?: string;
+  /** Strategic merge drops keys of the present object that the patch does not list. */
+  readonly patchRetainsKeys?: boolean;
+}
+
+/** The schema of an object's field; undefined if the field is unknown to it. */
+export function fieldOf(schema: Schema | undefined, key: string): Schema | undefined {
+  return schema?.properties?.get(key) ?? schema?.additionalProperties;
+}
+
+/** Anything at all, nothing of it pruned. */
+export const ANYTHING: Schema = { preservesUnknown: true };
