@@ -25,7 +25,9 @@ export class IssuerSource {
   #anchors: readonly X509Certificate[] = [];
   #anchorsPem = "";
   #issuer: Issuer | undefined;
+  /** What the Secret holds now, and what the issuer in use was made of. */
   #files: IssuerFiles | undefined;
+  #usedFiles: IssuerFiles | undefined;
   /** Loads one after the other, so that the newest wins. */
   #loading: Promise<void> = Promise.resolve();
   #lastProblem: string | undefined;
@@ -100,9 +102,9 @@ export class IssuerSource {
       }
       this.#anchorsPem = pem;
       this.#log.info("trust anchors loaded", { certificates: this.#anchors.length });
-      // An issuer that was refused may be good by these anchors, and the other way round.
-      if (this.#files !== undefined && this.#issuer === undefined) await this.#load(this.#files);
-      else this.#tell();
+      // An issuer that was refused may be good by these anchors.
+      if (this.#files !== this.#usedFiles) await this.#load(this.#files);
+      this.#tell();
     });
   }
 
@@ -117,8 +119,8 @@ export class IssuerSource {
     });
   }
 
-  async #load(files: IssuerFiles): Promise<void> {
-    if (this.#anchors.length === 0) return;
+  async #load(files: IssuerFiles | undefined): Promise<void> {
+    if (files === undefined || this.#anchors.length === 0) return;
     try {
       const issuer = await loadIssuer(files.certificatesPem, files.keyPem);
       const problem = issuer.problem(this.#anchors, this.#clock.wallMs());
@@ -127,6 +129,7 @@ export class IssuerSource {
       }
       const isFirst = this.#issuer === undefined;
       this.#issuer = issuer;
+      this.#usedFiles = files;
       this.#lastProblem = undefined;
       const expires = new Date(issuer.expiresMs).toISOString();
       this.#log.info("issuer loaded", { expires });
