@@ -63,6 +63,16 @@ test("duplex() overwrites a lent range after the callback", async () => {
   assert.ok(atB.last?.every((byte) => byte === POISON));
 });
 
+test("write() that returns true has copied the range", async () => {
+  const [a, b] = duplex();
+  const atB = new Ear(b);
+  const own = Buffer.from("hello");
+  assert.equal(a.write(own, 0, 5), true);
+  own.fill(0);
+  await turns();
+  assert.equal(atB.text, "hello");
+});
+
 test("duplex() splits deliveries as told", async () => {
   const [a, b] = duplex({ split: () => 1 });
   const atB = new Ear(b);

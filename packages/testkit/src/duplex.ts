@@ -163,7 +163,8 @@ export class MemorySocket implements Socket {
 
   #push(bytes: Uint8Array, start: number, end: number): void {
     if (start === end) return;
-    this.#outgoing.push(bytes.slice(start, end));
+    // Not `slice`, which for a Buffer makes a view.
+    this.#outgoing.push(new Uint8Array(bytes.subarray(start, end)));
     this.#outgoingBytes += end - start;
     this.#peer!.#schedule();
   }

@@ -59,7 +59,7 @@ export class OutBuffer {
     if (length < 12) {
       for (let i = 0; i < length; i++) out[start + i] = text.charCodeAt(i);
     } else {
-      out.latin1Write(text, start, length);
+      out.write(text, start, length, "latin1");
     }
     this.end = start + length;
   }

@@ -6,7 +6,6 @@ const SLOTS = 512;
 const SLOT_BYTES = 160;
 const MAX_CREDIT = 8;
 /** What may not stand in a value. Finding it here means that a layer let something through. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are the point.
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 const SECRET = /^(proxy-)?authorization$|^(set-)?cookie$/;
 
