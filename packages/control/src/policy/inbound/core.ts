@@ -1,0 +1,532 @@
+import type { Pod } from "@heddle/kube/types/core";
+import type {
+  AuthorizationPolicy,
+  ExternalWorkload,
+  HttpLocalRateLimitPolicy,
+  MeshTlsAuthentication,
+  NetworkAuthentication,
+  Server,
+  ServerAuthorization,
+  TargetRef,
+} from "@heddle/kube/types/linkerd";
+import type { GrpcRoute, HttpRoute } from "@heddle/kube/types/routes";
+import { serviceAccountId } from "@heddle/model/identity";
+import { ALL_NETWORKS, type NetworkMatch } from "@heddle/model/network";
+import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
+import type { HttpMatch } from "@heddle/model/route/http-routes";
+import type { Dependency } from "../cells.ts";
+import { byAge, byText, GATEWAY_GROUP, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
+import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
+import { Entries, type OnUnreadable, readObject } from "../store.ts";
+import {
+  type IdentityNames,
+  identitiesOf,
+  meshTlsOf,
+  networksOf,
+  serverClientsOf,
+} from "./authentication.ts";
+import { authenticatedTwin, type DefaultPolicy } from "./default-policy.ts";
+import { defaultAuthorizations, defaultGrpcRoutes, defaultHttpRoutes } from "./defaults.ts";
+import { type InboundRoute, inboundRouteOf } from "./route.ts";
+import type {
+  AuthorizationRule,
+  ClientAuthentication,
+  InboundServer,
+  RateLimit,
+  ServerRoute,
+} from "./server.ts";
+import { type PolicyServer, policyServerOf } from "./server-object.ts";
+import { externalWorkload, podWorkload, type Workload, type WorkloadKind } from "./workload.ts";
+
+export interface InboundConfig extends IdentityNames {
+  readonly clusterNetworks: readonly NetworkMatch[];
+  readonly defaultPolicy: DefaultPolicy;
+  /** Where probes come from; none of them means that probes are like any request. */
+  readonly probeNetworks: readonly NetworkMatch[];
+}
+
+/** What an index reports while it takes events. */
+export interface IndexEvents {
+  /** Answers that looked at this fact may have changed. */
+  readonly touched: (fact: Dependency) => void;
+  readonly unreadable: OnUnreadable;
+}
+
+interface ServerGrant {
+  readonly name: string;
+  readonly applies: (server: PolicyServer) => boolean;
+  readonly networks: readonly NetworkMatch[];
+  readonly authentication: ClientAuthentication;
+}
+
+interface PolicyGrant {
+  readonly name: string;
+  readonly namespace: string;
+  readonly target: TargetRef;
+  readonly required: readonly TargetRef[];
+}
+
+interface LimitEntry extends RateLimit {
+  readonly created: string | undefined;
+  readonly server: string;
+  readonly accepted: boolean;
+}
+
+/** Any change to an authentication: policies of every namespace may refer to it. */
+const AUTHENTICATIONS: Dependency = "authentications";
+
+/**
+ * What is known of workloads and of the policies on their ports, and the answer to "who may
+ * connect to this port, and how are its requests routed". Fed events, asked questions; knows
+ * neither the Kubernetes API nor gRPC.
+ */
+export class InboundIndex {
+  readonly #config: InboundConfig;
+  readonly #events: IndexEvents;
+  readonly #workloads: Readonly<Record<WorkloadKind, Entries<Workload>>> = {
+    pod: new Entries(),
+    "external-workload": new Entries(),
+  };
+  readonly #servers = new Entries<PolicyServer>();
+  readonly #serverGrants = new Entries<ServerGrant>();
+  readonly #policyGrants = new Entries<PolicyGrant>();
+  readonly #meshTls = new Entries<ClientAuthentication>();
+  readonly #networks = new Entries<readonly NetworkMatch[]>();
+  readonly #limits = new Entries<LimitEntry>();
+  readonly #httpRoutes: Readonly<Record<string, Entries<InboundRoute<HttpMatch>>>> = {
+    [POLICY_GROUP]: new Entries(),
+    [GATEWAY_GROUP]: new Entries(),
+  };
+  readonly #grpcRoutes = new Entries<InboundRoute<GrpcMatch>>();
+  /** Ids of machines as their objects state them; counted, since two may claim one. */
+  readonly #externalIds = new Map<string, number>();
+  readonly #externalIdOf = new Entries<string>();
+
+  constructor(config: InboundConfig, events: IndexEvents) {
+    this.#config = config;
+    this.#events = events;
+  }
+
+  setPod(pod: Pod): void {
+    this.#apply(this.#workloads.pod, "Pod", pod, (object) =>
+      podWorkload(object, (problem) => this.#complain("Pod", object, problem)),
+    );
+  }
+
+  deletePod(namespace: string, name: string): void {
+    this.#remove(this.#workloads.pod, "Pod", namespace, name);
+  }
+
+  setExternalWorkload(workload: ExternalWorkload): void {
+    const kind = "ExternalWorkload";
+    this.#apply(this.#workloads["external-workload"], kind, workload, (object) =>
+      externalWorkload(object, (problem) => this.#complain(kind, object, problem)),
+    );
+    const { namespace, name } = identityOf(workload);
+    this.#countId(namespace, name, workload.spec?.meshTLS?.identity);
+  }
+
+  deleteExternalWorkload(namespace: string, name: string): void {
+    this.#remove(this.#workloads["external-workload"], "ExternalWorkload", namespace, name);
+    this.#countId(namespace, name, undefined);
+  }
+
+  setServer(server: Server): void {
+    this.#apply(this.#servers, "Server", server, policyServerOf);
+  }
+
+  deleteServer(namespace: string, name: string): void {
+    this.#remove(this.#servers, "Server", namespace, name);
+  }
+
+  setServerAuthorization(authorization: ServerAuthorization): void {
+    this.#apply(this.#serverGrants, "ServerAuthorization", authorization, (object) => {
+      const { name: serverName, selector } = object.spec.server;
+      const networks = networksOf(object.spec.client.networks ?? []);
+      return {
+        name: identityOf(object).name,
+        applies: (server) => server.name === serverName || server.isSelectedBy(selector),
+        networks: networks.length === 0 ? this.#config.clusterNetworks : networks,
+        authentication: serverClientsOf(object, this.#config),
+      };
+    });
+  }
+
+  deleteServerAuthorization(namespace: string, name: string): void {
+    this.#remove(this.#serverGrants, "ServerAuthorization", namespace, name);
+  }
+
+  setAuthorizationPolicy(policy: AuthorizationPolicy): void {
+    this.#apply(this.#policyGrants, "AuthorizationPolicy", policy, (object) => ({
+      ...identityOf(object),
+      target: object.spec.targetRef,
+      required: checkedRefs(object.spec.requiredAuthenticationRefs),
+    }));
+  }
+
+  deleteAuthorizationPolicy(namespace: string, name: string): void {
+    this.#remove(this.#policyGrants, "AuthorizationPolicy", namespace, name);
+  }
+
+  setMeshTlsAuthentication(authentication: MeshTlsAuthentication): void {
+    this.#apply(
+      this.#meshTls,
+      "MeshTLSAuthentication",
+      authentication,
+      (object) => meshTlsOf(object, this.#config),
+      AUTHENTICATIONS,
+    );
+  }
+
+  deleteMeshTlsAuthentication(namespace: string, name: string): void {
+    this.#remove(this.#meshTls, "MeshTLSAuthentication", namespace, name, AUTHENTICATIONS);
+  }
+
+  setNetworkAuthentication(authentication: NetworkAuthentication): void {
+    this.#apply(
+      this.#networks,
+      "NetworkAuthentication",
+      authentication,
+      (object) => networksOf(object.spec.networks),
+      AUTHENTICATIONS,
+    );
+  }
+
+  deleteNetworkAuthentication(namespace: string, name: string): void {
+    this.#remove(this.#networks, "NetworkAuthentication", namespace, name, AUTHENTICATIONS);
+  }
+
+  setRateLimitPolicy(policy: HttpLocalRateLimitPolicy): void {
+    this.#apply(this.#limits, "HTTPLocalRateLimitPolicy", policy, (object) =>
+      this.#limitOf(object),
+    );
+  }
+
+  deleteRateLimitPolicy(namespace: string, name: string): void {
+    this.#remove(this.#limits, "HTTPLocalRateLimitPolicy", namespace, name);
+  }
+
+  /** @param group - `policy.linkerd.io` or `gateway.networking.k8s.io`. */
+  setHttpRoute(group: string, route: HttpRoute): void {
+    this.#apply(this.#httpRoutes[group]!, "HTTPRoute", route, (object) =>
+      inboundRouteOf(group, "HTTPRoute", object, httpMatchOf),
+    );
+  }
+
+  deleteHttpRoute(group: string, namespace: string, name: string): void {
+    this.#remove(this.#httpRoutes[group]!, "HTTPRoute", namespace, name);
+  }
+
+  setGrpcRoute(route: GrpcRoute): void {
+    this.#apply(this.#grpcRoutes, "GRPCRoute", route, (object) =>
+      inboundRouteOf(GATEWAY_GROUP, "GRPCRoute", object, grpcMatchOf),
+    );
+  }
+
+  deleteGrpcRoute(namespace: string, name: string): void {
+    this.#remove(this.#grpcRoutes, "GRPCRoute", namespace, name);
+  }
+
+  /** Ids of all machines known, sorted: what foreign proxies are told instead of "any machine". */
+  externalIds(): string[] {
+    return [...this.#externalIds.keys()].sort();
+  }
+
+  hasWorkload(kind: WorkloadKind, namespace: string, name: string): boolean {
+    return this.#workloads[kind].get(namespace, name) !== undefined;
+  }
+
+  /** Objects of each kind in a namespace, for the gauges of that name. */
+  sizes(namespace: string): Readonly<Record<string, number>> {
+    const http = this.#httpRoutes;
+    return {
+      meshtls_authentication: this.#meshTls.countIn(namespace),
+      network_authentication: this.#networks.countIn(namespace),
+      pod: this.#workloads.pod.countIn(namespace),
+      external_workload: this.#workloads["external-workload"].countIn(namespace),
+      server: this.#servers.countIn(namespace),
+      server_authorization: this.#serverGrants.countIn(namespace),
+      authorization_policy: this.#policyGrants.countIn(namespace),
+      http_route: http[POLICY_GROUP]!.countIn(namespace) + http[GATEWAY_GROUP]!.countIn(namespace),
+    };
+  }
+
+  /**
+   * The policy of a port; undefined if there is no such workload. Every port of a workload has
+   * one, declared or not.
+   *
+   * @param track - Told of the facts that the answer rests on.
+   */
+  server(
+    kind: WorkloadKind,
+    namespace: string,
+    name: string,
+    port: number,
+    track: (fact: Dependency) => void,
+  ): InboundServer | undefined {
+    track(workloadFact(kind, namespace, name));
+    track(namespaceFact(namespace));
+    const workload = this.#workloads[kind].get(namespace, name);
+    if (workload === undefined) return undefined;
+    const server = this.#serverFor(workload, port);
+    if (server === undefined) return this.#defaultServer(workload, port);
+    track(AUTHENTICATIONS);
+    return this.#policyServer(workload, port, server);
+  }
+
+  #serverFor(workload: Workload, port: number): PolicyServer | undefined {
+    let found: PolicyServer | undefined;
+    for (const server of this.#servers.in(workload.namespace)) {
+      if (!server.selects(workload, port)) continue;
+      if (found === undefined || byAge(server, found) < 0) found = server;
+    }
+    return found;
+  }
+
+  #defaultServer(workload: Workload, port: number): InboundServer {
+    const wanted = workload.defaultPolicy ?? this.#config.defaultPolicy;
+    const policy = workload.requireIdentityPorts.has(port) ? authenticatedTwin(wanted) : wanted;
+    return {
+      ref: { kind: "default", name: policy },
+      protocol: workload.opaquePorts.has(port) ? "opaque" : "detect",
+      authorizations: defaultAuthorizations(policy, this.#config.clusterNetworks),
+      httpRoutes: this.#defaultHttpRoutes(workload, port),
+      grpcRoutes: [],
+      rateLimit: undefined,
+    };
+  }
+
+  #policyServer(workload: Workload, port: number, server: PolicyServer): InboundServer {
+    const { namespace } = workload;
+    const http = this.#routesFor(server, namespace, Object.values(this.#httpRoutes));
+    const grpc = this.#routesFor(server, namespace, [this.#grpcRoutes]);
+    return {
+      ref: { kind: "server", name: server.name },
+      protocol: server.protocol,
+      authorizations: this.#authorizations(server, namespace),
+      httpRoutes: http.length === 0 ? this.#defaultHttpRoutes(workload, port) : http,
+      grpcRoutes: grpc.length === 0 ? defaultGrpcRoutes() : grpc,
+      rateLimit: this.#rateLimitFor(server, namespace),
+    };
+  }
+
+  #defaultHttpRoutes(workload: Workload, port: number): ServerRoute<HttpMatch>[] {
+    return defaultHttpRoutes(workload.probes.get(port), this.#config.probeNetworks);
+  }
+
+  #authorizations(server: PolicyServer, namespace: string): AuthorizationRule[] {
+    const rules: AuthorizationRule[] = [];
+    for (const { name, required } of sorted(this.#policyGrants.in(namespace), ({ target }) =>
+      targetsServer(target, server.name, namespace),
+    )) {
+      const rule = this.#grantOf(name, namespace, required);
+      if (rule !== undefined) rules.push(rule);
+    }
+    for (const grant of sorted(this.#serverGrants.in(namespace), (g) => g.applies(server))) {
+      const { name, networks, authentication } = grant;
+      rules.push({ ref: { kind: "serverauthorization", name }, networks, authentication });
+    }
+    if (server.accessPolicy !== undefined) {
+      rules.push(...defaultAuthorizations(server.accessPolicy, this.#config.clusterNetworks));
+    }
+    return rules;
+  }
+
+  /** What a policy grants; undefined while something that it requires is missing. */
+  #grantOf(
+    name: string,
+    namespace: string,
+    required: readonly TargetRef[],
+  ): AuthorizationRule | undefined {
+    let authentication: ClientAuthentication = { kind: "unauthenticated" };
+    let networks: readonly NetworkMatch[] = ALL_NETWORKS;
+    for (const ref of required) {
+      const from = ref.namespace || namespace;
+      if (refersTo(ref, POLICY_GROUP, "NetworkAuthentication")) {
+        const found = this.#networks.get(from, ref.name);
+        if (found === undefined) return undefined;
+        networks = found;
+      } else {
+        const found = this.#identitiesOf(ref, from);
+        if (found === undefined) return undefined;
+        authentication = found;
+      }
+    }
+    return { ref: { kind: "authorizationpolicy", name }, networks, authentication };
+  }
+
+  #identitiesOf(ref: TargetRef, namespace: string): ClientAuthentication | undefined {
+    if (refersTo(ref, POLICY_GROUP, "MeshTLSAuthentication")) {
+      return this.#meshTls.get(namespace, ref.name);
+    }
+    return identitiesOf([this.#accountId(ref.name, namespace)]);
+  }
+
+  #routesFor<M>(
+    server: PolicyServer,
+    namespace: string,
+    stores: readonly Entries<InboundRoute<M>>[],
+  ): ServerRoute<M>[] {
+    const attached: InboundRoute<M>[] = [];
+    for (const store of stores) {
+      for (const route of store.in(namespace)) {
+        if (route.servers.has(server.name)) attached.push(route);
+      }
+    }
+    attached.sort((a, b) => byAge(a, b) || byText(a.group, b.group) || byText(a.kind, b.kind));
+    return attached.map(({ group, kind, name, hosts, rules }) => ({
+      ref: { kind: "resource", group, routeKind: kind, name },
+      hosts,
+      rules,
+      authorizations: this.#routeAuthorizations(group, kind, name, namespace),
+    }));
+  }
+
+  #routeAuthorizations(
+    group: string,
+    kind: string,
+    route: string,
+    namespace: string,
+  ): AuthorizationRule[] {
+    const rules: AuthorizationRule[] = [];
+    for (const { name, required } of sorted(
+      this.#policyGrants.in(namespace),
+      ({ target }) =>
+        refersTo(target, group, kind) && target.name.toLowerCase() === route.toLowerCase(),
+    )) {
+      const rule = this.#grantOf(name, namespace, required);
+      if (rule !== undefined) rules.push(rule);
+    }
+    return rules;
+  }
+
+  #rateLimitFor(server: PolicyServer, namespace: string): RateLimit | undefined {
+    let found: LimitEntry | undefined;
+    for (const limit of this.#limits.in(namespace)) {
+      if (!limit.accepted || limit.server !== server.name) continue;
+      if (found === undefined || byAge(limit, found) < 0) found = limit;
+    }
+    return found;
+  }
+
+  #limitOf(policy: HttpLocalRateLimitPolicy): LimitEntry {
+    const { namespace, name, created } = identityOf(policy);
+    const { targetRef, total, identity, overrides } = policy.spec;
+    if (!refersTo(targetRef, POLICY_GROUP, "Server"))
+      throw new SyntaxError("its target is no Server");
+    return {
+      name,
+      created,
+      server: targetRef.name,
+      accepted: (policy.status?.conditions ?? []).some(
+        ({ type, status }) => type === "Accepted" && status === "True",
+      ),
+      total: total?.requestsPerSecond,
+      identity: identity?.requestsPerSecond,
+      overrides: (overrides ?? []).map(({ requestsPerSecond, clientRefs }) => ({
+        perSecond: requestsPerSecond,
+        identities: clientRefs
+          .filter((ref) => refersTo(ref, "core", "ServiceAccount"))
+          .map((ref) => this.#accountId(ref.name, ref.namespace || namespace)),
+      })),
+    };
+  }
+
+  #accountId(name: string, namespace: string): string {
+    const { controlNamespace, identityDomain } = this.#config;
+    return serviceAccountId(name, namespace, controlNamespace, identityDomain);
+  }
+
+  #apply<O extends { metadata: Pod["metadata"] }, T>(
+    entries: Entries<T>,
+    kind: string,
+    object: O,
+    read: (object: O) => T,
+    fact: Dependency = factOf(kind, object.metadata.namespace ?? "", object.metadata.name ?? ""),
+  ): void {
+    const entry = readObject(kind, object, read, this.#events.unreadable);
+    if (entry === undefined) return;
+    const { namespace, name } = identityOf(object);
+    entries.set(namespace, name, entry);
+    this.#events.touched(fact);
+  }
+
+  #remove<T>(
+    entries: Entries<T>,
+    kind: string,
+    namespace: string,
+    name: string,
+    fact: Dependency = factOf(kind, namespace, name),
+  ): void {
+    if (entries.delete(namespace, name) !== undefined) this.#events.touched(fact);
+  }
+
+  #countId(namespace: string, name: string, id: string | undefined): void {
+    const before = this.#externalIdOf.get(namespace, name);
+    if (before === id) return;
+    if (before !== undefined) {
+      const uses = this.#externalIds.get(before) ?? 1;
+      if (uses === 1) this.#externalIds.delete(before);
+      else this.#externalIds.set(before, uses - 1);
+      this.#externalIdOf.delete(namespace, name);
+    }
+    if (id !== undefined) {
+      this.#externalIds.set(id, (this.#externalIds.get(id) ?? 0) + 1);
+      this.#externalIdOf.set(namespace, name, id);
+    }
+    this.#events.touched(EXTERNAL_IDS);
+  }
+
+  #complain(kind: string, object: { metadata: Pod["metadata"] }, problem: string): void {
+    const { namespace, name } = identityOf(object);
+    this.#events.unreadable(kind, `${namespace}/${name}`, problem);
+  }
+}
+
+/** What `externalIds` says. */
+export const EXTERNAL_IDS: Dependency = "external-ids";
+
+function factOf(kind: string, namespace: string, name: string): Dependency {
+  if (kind === "Pod") return workloadFact("pod", namespace, name);
+  if (kind === "ExternalWorkload") return workloadFact("external-workload", namespace, name);
+  return namespaceFact(namespace);
+}
+
+function workloadFact(kind: WorkloadKind, namespace: string, name: string): Dependency {
+  return `${kind}:${namespace}/${name}`;
+}
+
+function namespaceFact(namespace: string): Dependency {
+  return `policies:${namespace}`;
+}
+
+function targetsServer(target: TargetRef, server: string, namespace: string): boolean {
+  if (refersTo(target, POLICY_GROUP, "Server")) return target.name === server;
+  return refersTo(target, "core", "Namespace") && target.name === namespace;
+}
+
+/** At most one kind of identity and one network may be required; other kinds are nothing we know. */
+function checkedRefs(refs: readonly TargetRef[]): readonly TargetRef[] {
+  let identities = 0;
+  let networks = 0;
+  for (const ref of refs) {
+    if (refersTo(ref, POLICY_GROUP, "NetworkAuthentication")) networks++;
+    else if (
+      refersTo(ref, POLICY_GROUP, "MeshTLSAuthentication") ||
+      refersTo(ref, "core", "ServiceAccount")
+    ) {
+      identities++;
+    } else throw new SyntaxError(`it requires ${ref.kind} ${ref.name}, which is no authentication`);
+  }
+  if (identities > 1) throw new SyntaxError("it requires more than one identity at once");
+  if (networks > 1) throw new SyntaxError("it requires more than one network at once");
+  return refs;
+}
+
+/** In the order of names, so that equal states make equal messages. */
+function sorted<T extends { readonly name: string }>(
+  entries: Iterable<T>,
+  wanted: (entry: T) => boolean,
+): T[] {
+  return [...entries].filter(wanted).sort((a, b) => byText(a.name, b.name));
+}
