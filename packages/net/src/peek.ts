@@ -63,7 +63,9 @@ class Peek<T> implements SocketHandler {
   readonly #resolve: (peeked: Peeked<T>) => void;
   readonly #reject: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
-  #bytes: Uint8Array = new Uint8Array(0);
+  /** Doubled as needed, so that a peer that sends byte by byte costs no more than another. */
+  #buffer: Uint8Array = new Uint8Array(0);
+  #length = 0;
   #isEnded = false;
   #isDone = false;
 
@@ -89,12 +91,16 @@ class Peek<T> implements SocketHandler {
   }
 
   onData(bytes: Uint8Array, start: number, end: number): void {
-    // The range is lent, so it is copied, also if it alone decides: next turn is too late.
-    const joined = new Uint8Array(this.#bytes.length + end - start);
-    joined.set(this.#bytes);
-    joined.set(bytes.subarray(start, end), this.#bytes.length);
-    this.#bytes = joined;
-    this.#decide(joined.length >= this.#options.maxBytes);
+    // The range is lent, so it is copied, also if it alone decides: the next turn is too late.
+    const total = this.#length + end - start;
+    if (total > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(total, this.#buffer.length * 2));
+      larger.set(this.#buffer.subarray(0, this.#length));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes.subarray(start, end), this.#length);
+    this.#length = total;
+    this.#decide(total >= this.#options.maxBytes);
   }
 
   onDrain(): void {
@@ -114,15 +120,15 @@ class Peek<T> implements SocketHandler {
   #decide(isLast: boolean): void {
     if (this.#isDone) return;
     try {
-      const verdict = this.#options.decide(this.#bytes, isLast, this.#isEnded);
+      const bytes = this.#buffer.subarray(0, this.#length);
+      const verdict = this.#options.decide(bytes, isLast, this.#isEnded);
       if (verdict === undefined) {
         if (isLast) throw new Error("Cannot go on peeking: there is nothing more to see");
         return;
       }
       this.#isDone = true;
       clearTimeout(this.#timer);
-      const rest = this.#bytes.subarray(verdict.consumed);
-      const socket = prepend(this.#socket, rest, this.#isEnded);
+      const socket = prepend(this.#socket, bytes.subarray(verdict.consumed), this.#isEnded);
       this.#resolve({ value: verdict.value, socket });
     } catch (error) {
       this.#fail(error);
