@@ -8,6 +8,7 @@ const TOKEN: JoinToken = {
   addresses: ["127.77.0.3:8444", "[fd00::3]:8444"],
   fingerprint: "ab".repeat(32),
   serverName: "heddle-expansion.linkerd.serviceaccount.identity.linkerd.cluster.local",
+  trustDomain: "cluster.local",
   namespace: "shop",
   name: "vm-1",
   network: "default",

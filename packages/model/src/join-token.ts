@@ -13,6 +13,8 @@ export interface JoinToken {
   readonly fingerprint: string;
   /** The name on the certificate of the join endpoint. */
   readonly serverName: string;
+  /** The trust domain of the machine's id to be. */
+  readonly trustDomain: string;
   readonly namespace: string;
   readonly name: string;
   /** The network that the machine is in; machines of one network reach each other. */
@@ -54,7 +56,8 @@ export function parseJoinToken(text: string): JoinToken {
 function isJoinToken(value: unknown): value is JoinToken {
   if (typeof value !== "object" || value === null) return false;
   const token = value as Partial<Record<keyof JoinToken, unknown>>;
-  const texts = [token.id, token.secret, token.serverName, token.namespace, token.name];
+  const { id, secret, serverName, trustDomain, namespace, name } = token;
+  const texts = [id, secret, serverName, trustDomain, namespace, name];
   return (
     texts.every((text) => typeof text === "string" && text !== "") &&
     typeof token.network === "string" &&

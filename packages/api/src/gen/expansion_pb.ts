@@ -63,7 +63,7 @@ export type JoinRequest = Message<"heddle.expansion.v1.JoinRequest"> & {
   secret: string;
 
   /**
-   * DER of a PKCS#10 request; only its key counts.
+   * DER of a PKCS#10 request for the machine's SPIFFE id.
    *
    * @generated from field: bytes certificate_signing_request = 3;
    */
