@@ -83,3 +83,9 @@ export function machineSpiffeId(trustDomain: string, namespace: string, name: st
 export function machineServerName(namespace: string, name: string, clusterDomain: string): string {
   return `${name}.${namespace}.external.${clusterDomain}`;
 }
+
+/**
+ * The ConfigMap in the control plane's namespace in which it says where machines join: keys
+ * `addresses` (separated by commas), `serverName`, `trustDomain`.
+ */
+export const EXPANSION_CONFIG_MAP = "heddle-expansion";
