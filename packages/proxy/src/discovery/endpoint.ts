@@ -7,9 +7,9 @@ import type {
 import type { IPAddress, TcpAddress } from "@heddle/api/gen/net_pb";
 import { MeshError } from "@heddle/base/errors";
 import { parseDnsName } from "@heddle/model/dns-name";
-import { parseSpiffeId } from "@heddle/model/identity";
 import { formatIp, type IpAddress, ipv4, ipv6 } from "@heddle/model/network";
 import { splitAuthority } from "@heddle/model/socket-address";
+import { uriId } from "@heddle/wire/x509/id";
 import type { Discovered, EndpointUpdate } from "../balance/balancer.ts";
 
 /** `google.protobuf.Duration`, as it is decoded. */
@@ -52,8 +52,8 @@ export interface EndpointFacts {
   readonly hint: "h2" | "opaque" | undefined;
   /** The peer's inbound port, where a transport header says which port is meant. */
   readonly opaqueTransportPort: number | undefined;
-  /** What requests are said to ask for instead, for gateways. */
-  readonly authority: { readonly host: string; readonly port: number | undefined } | undefined;
+  /** `name[:port]`: what requests are said to ask for instead, for gateways. */
+  readonly authority: string | undefined;
   readonly http2: EndpointHttp2 | undefined;
 }
 
@@ -181,8 +181,9 @@ function parseTls(from: WeightedAddr): EndpointTls | undefined {
     }
     case "uriLikeIdentity": {
       const { uri } = identity.strategy.value;
-      if (serverName === undefined || parseSpiffeId(uri) === undefined) return undefined;
-      return { id: uri, serverName };
+      const id = uriId(uri);
+      if (serverName === undefined || id === undefined) return undefined;
+      return { id, serverName };
     }
     default:
       return undefined;
@@ -193,9 +194,11 @@ function strictDnsName(text: string): string | undefined {
   return text.endsWith(".") ? undefined : parseDnsName(text);
 }
 
-function parseOverride(text: string | undefined): EndpointFacts["authority"] {
-  if (text === undefined || text === "") return undefined;
-  return splitAuthority(text);
+/** An override that is no name, with or without a port, is ignored. */
+function parseOverride(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const host = splitAuthority(text)?.host;
+  return host === undefined || parseDnsName(host) === undefined ? undefined : text;
 }
 
 function parseHttp2(from: WeightedAddr): EndpointHttp2 | undefined {

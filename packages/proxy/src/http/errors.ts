@@ -51,7 +51,6 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   identity_required: { status: 502, grpcStatus: 14, isFatal: true },
   no_dispatcher: { status: 502, grpcStatus: 14, isFatal: true },
   connect_timeout: { status: 504, grpcStatus: 4, isFatal: true },
-  connection_lost: { status: 502, grpcStatus: 14, isFatal: true },
   orig_proto_reset: { status: 502, grpcStatus: 14, isFatal: true },
 };
 
@@ -64,19 +63,27 @@ const UNEXPECTED: Answer = {
   message: "unexpected error",
 };
 
-/** Errors of the way to an endpoint: becoming an answer close to it, so that metrics see them. */
+/** Errors of the way to an endpoint: they become answers close to it, so that metrics see them. */
 export function isEndpointError(error: MeshError): boolean {
-  return (
-    error.code === "connection_lost" ||
-    error.code === "orig_proto_reset" ||
-    isConnectError(error.code)
-  );
+  return error.code === "orig_proto_reset" || isConnectionError(error.code);
 }
 
 /** What `net` calls the ways in which a connection cannot be made, or is lost. */
-function isConnectError(code: string): boolean {
-  return code.startsWith("connect_") || code.startsWith("tls_") || code.startsWith("socket_");
+function isConnectionError(code: string): boolean {
+  return (
+    /^(connect|connection|tls|certificate|h2|http1)_/.test(code) || CONNECTION_ERRORS.has(code)
+  );
 }
+
+const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
+  "bad_certificate",
+  "identity_mismatch",
+  "io_error",
+  "keep_alive_timeout",
+  "send_buffer_full",
+  "shutdown_grace",
+  "socket_option",
+]);
 
 function answerTo(error: MeshError): Answer {
   if (error instanceof FilterError) {
@@ -84,7 +91,7 @@ function answerTo(error: MeshError): Answer {
   }
   const known = ANSWERS[error.code];
   if (known !== undefined) return known;
-  if (isConnectError(error.code) || error.code === "identity_mismatch") return BROKEN;
+  if (isConnectionError(error.code)) return BROKEN;
   return UNEXPECTED;
 }
 
