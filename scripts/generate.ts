@@ -9,7 +9,7 @@ import { delimiter, join, sep } from "node:path";
 const ROOT = join(import.meta.dirname, "..");
 
 /** Where the .proto files and the generator's configuration are. */
-export const API = join(ROOT, "packages", "api");
+export const API: string = join(ROOT, "packages", "api");
 
 /**
  * Generates into `output`, replacing what is in its `src/gen`.
