@@ -60,7 +60,13 @@ test("the suffix of no parts admits every DNS name and no SPIFFE id", () => {
 test("a trust domain admits its own SPIFFE ids only, and no DNS name", () => {
   const machines = new IdentityMatch([], [], ["td"]);
   assert.ok(machines.matches("spiffe://td/ns/a/external/b"));
-  for (const id of ["spiffe://other/a", "spiffe://td.other/a", "td", "spiffe://td/"]) {
+  for (const id of [
+    "spiffe://other/a",
+    "spiffe://td.other/a",
+    "td",
+    "spiffe://td",
+    "spiffe://td/",
+  ]) {
     assert.ok(!machines.matches(id), id);
   }
 });

@@ -92,8 +92,11 @@ export class IdentityMatch {
     if (this.#names.has(id)) return true;
     if (isSpiffeId(id)) {
       if (this.#trustDomains.size === 0) return false;
-      const domain = trustDomainOf(id);
-      return domain !== undefined && this.#trustDomains.has(domain);
+      const parsed = parseSpiffeId(id);
+      // An id without a path names the trust domain itself, and no workload of it.
+      return (
+        parsed !== undefined && parsed.path !== "" && this.#trustDomains.has(parsed.trustDomain)
+      );
     }
     const suffixes = this.#suffixes;
     for (let i = 0; i < suffixes.length; i++) {

@@ -1,32 +1,32 @@
 import { hash } from "node:crypto";
 
-/** A message as it goes to every stream that needs it. Encoded once; equal digests, equal bytes. */
-export interface Encoded {
-  readonly bytes: Uint8Array;
-  readonly digest: string;
+/** A message as it goes to every stream that needs it: `EncodedMessage` is one. */
+export interface Framed {
+  /** All that goes over the wire. Never changed. */
+  readonly frame: Uint8Array;
 }
 
 /** What a question is answered with: a message, or the end of the stream. */
-export type Answer = Uint8Array | "gone";
+export type Answer<M extends Framed> = M | "gone";
 
 /** Names a fact that an answer was made from, such as `service:ns/name`. */
 export type Dependency = string;
 
 /** Answers one question from the present state, and tells each fact that it looked at. */
-export type Compute = (track: (fact: Dependency) => void) => Answer;
+export type Compute<M extends Framed> = (track: (fact: Dependency) => void) => Answer<M>;
 
 /** Hears of the present answer at once, then of each different one, then perhaps of the end. */
-export interface Subscriber {
-  value(encoded: Encoded): void;
+export interface Subscriber<M extends Framed> {
+  value(message: M): void;
   gone(): void;
 }
 
-interface Cell {
+interface Cell<M extends Framed> {
   readonly key: string;
-  readonly compute: Compute;
-  readonly subscribers: Set<Subscriber>;
+  readonly compute: Compute<M>;
+  readonly subscribers: Set<Subscriber<M>>;
   facts: Set<Dependency>;
-  current: Encoded;
+  current: Pooled<M>;
 }
 
 /**
@@ -34,12 +34,12 @@ interface Cell {
  * worked out anew at the next `flush`; only those that differ are told. Knows nothing of what is
  * asked.
  */
-export class Cells {
-  readonly #cells = new Map<string, Cell>();
-  readonly #byFact = new Map<Dependency, Set<Cell>>();
-  readonly #dirty = new Set<Cell>();
+export class Cells<M extends Framed> {
+  readonly #cells = new Map<string, Cell<M>>();
+  readonly #byFact = new Map<Dependency, Set<Cell<M>>>();
+  readonly #dirty = new Set<Cell<M>>();
   readonly #onDirty: () => void;
-  readonly #pool = new EncodedPool();
+  readonly #pool = new Pool<M>();
 
   /** @param onDirty - Told when `flush` is due; may be told again before it has run. */
   constructor(onDirty: () => void) {
@@ -61,14 +61,14 @@ export class Cells {
    *
    * @returns how to unsubscribe; undefined if the answer is already "gone".
    */
-  subscribe(key: string, compute: Compute, subscriber: Subscriber): (() => void) | undefined {
+  subscribe(key: string, compute: Compute<M>, subscriber: Subscriber<M>): (() => void) | undefined {
     const known = this.#cells.get(key);
     // A stale answer must not go out first: whoever asks now gets what holds now.
     if (known !== undefined && this.#dirty.delete(known)) this.#recompute(known);
     const cell = this.#cells.get(key) ?? this.#open(key, compute);
     if (cell === undefined) return undefined;
     cell.subscribers.add(subscriber);
-    subscriber.value(cell.current);
+    subscriber.value(cell.current.message);
     return () => this.#unsubscribe(cell, subscriber);
   }
 
@@ -93,18 +93,18 @@ export class Cells {
     for (const cell of [...this.#cells.values()]) this.#end(cell);
   }
 
-  #open(key: string, compute: Compute): Cell | undefined {
+  #open(key: string, compute: Compute<M>): Cell<M> | undefined {
     const facts = new Set<Dependency>();
     const answer = compute((fact) => facts.add(fact));
     if (answer === "gone") return undefined;
     const current = this.#pool.take(answer);
-    const cell: Cell = { key, compute, subscribers: new Set(), facts, current };
+    const cell: Cell<M> = { key, compute, subscribers: new Set(), facts, current };
     this.#cells.set(key, cell);
     for (const fact of facts) this.#link(fact, cell);
     return cell;
   }
 
-  #recompute(cell: Cell): void {
+  #recompute(cell: Cell<M>): void {
     const facts = new Set<Dependency>();
     const answer = cell.compute((fact) => facts.add(fact));
     if (answer === "gone") {
@@ -118,21 +118,21 @@ export class Cells {
     cell.current = this.#pool.take(answer);
     this.#pool.release(before);
     if (cell.current.digest === before.digest) return;
-    for (const subscriber of [...cell.subscribers]) subscriber.value(cell.current);
+    for (const subscriber of [...cell.subscribers]) subscriber.value(cell.current.message);
   }
 
-  #end(cell: Cell): void {
+  #end(cell: Cell<M>): void {
     const subscribers = [...cell.subscribers];
     this.#drop(cell);
     for (const subscriber of subscribers) subscriber.gone();
   }
 
-  #unsubscribe(cell: Cell, subscriber: Subscriber): void {
+  #unsubscribe(cell: Cell<M>, subscriber: Subscriber<M>): void {
     if (!cell.subscribers.delete(subscriber) || cell.subscribers.size > 0) return;
     this.#drop(cell);
   }
 
-  #drop(cell: Cell): void {
+  #drop(cell: Cell<M>): void {
     if (this.#cells.get(cell.key) !== cell) return;
     this.#cells.delete(cell.key);
     this.#dirty.delete(cell);
@@ -141,7 +141,7 @@ export class Cells {
     this.#pool.release(cell.current);
   }
 
-  #link(fact: Dependency, cell: Cell): void {
+  #link(fact: Dependency, cell: Cell<M>): void {
     let cells = this.#byFact.get(fact);
     if (cells === undefined) {
       cells = new Set();
@@ -150,36 +150,40 @@ export class Cells {
     cells.add(cell);
   }
 
-  #unlink(fact: Dependency, cell: Cell): void {
+  #unlink(fact: Dependency, cell: Cell<M>): void {
     const cells = this.#byFact.get(fact);
     cells?.delete(cell);
     if (cells?.size === 0) this.#byFact.delete(fact);
   }
 }
 
+interface Pooled<M extends Framed> {
+  readonly message: M;
+  readonly digest: string;
+  uses: number;
+}
+
 /** Equal messages are held once: a thousand pods of one Deployment have the same policy. */
-class EncodedPool {
-  readonly #held = new Map<string, { readonly encoded: Encoded; uses: number }>();
+class Pool<M extends Framed> {
+  readonly #held = new Map<string, Pooled<M>>();
 
   get size(): number {
     return this.#held.size;
   }
 
-  take(bytes: Uint8Array): Encoded {
-    const digest = hash("sha256", bytes, "base64");
-    let entry = this.#held.get(digest);
-    if (entry === undefined) {
-      entry = { encoded: { bytes, digest }, uses: 0 };
-      this.#held.set(digest, entry);
+  take(message: M): Pooled<M> {
+    const digest = hash("sha256", message.frame, "base64");
+    let pooled = this.#held.get(digest);
+    if (pooled === undefined) {
+      pooled = { message, digest, uses: 0 };
+      this.#held.set(digest, pooled);
     }
-    entry.uses++;
-    return entry.encoded;
+    pooled.uses++;
+    return pooled;
   }
 
-  release(encoded: Encoded): void {
-    const entry = this.#held.get(encoded.digest);
-    if (entry === undefined) return;
-    entry.uses--;
-    if (entry.uses === 0) this.#held.delete(encoded.digest);
+  release(pooled: Pooled<M>): void {
+    pooled.uses--;
+    if (pooled.uses === 0) this.#held.delete(pooled.digest);
   }
 }
