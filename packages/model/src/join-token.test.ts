@@ -12,6 +12,7 @@ const TOKEN: JoinToken = {
   namespace: "shop",
   name: "vm-1",
   network: "default",
+  ports: [8080],
   expires: 1_800_000_000,
 };
 

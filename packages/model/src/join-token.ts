@@ -19,6 +19,8 @@ export interface JoinToken {
   readonly name: string;
   /** The network that the machine is in; machines of one network reach each other. */
   readonly network: string;
+  /** The ports that it will serve on, so that the machine can look at them before it asks. */
+  readonly ports: readonly number[];
   /** Seconds since the Unix epoch. The store has the last word; this one saves a vain attempt. */
   readonly expires: number;
 }
@@ -64,6 +66,8 @@ function isJoinToken(value: unknown): value is JoinToken {
     typeof token.fingerprint === "string" &&
     /^[0-9a-f]{64}$/.test(token.fingerprint) &&
     typeof token.expires === "number" &&
+    Array.isArray(token.ports) &&
+    token.ports.every((port) => Number.isInteger(port)) &&
     Array.isArray(token.addresses) &&
     token.addresses.length > 0 &&
     token.addresses.every((address) => typeof address === "string")

@@ -12,39 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file expansion.proto.
  */
 export const file_expansion: GenFile = /*@__PURE__*/
-  fileDesc("Cg9leHBhbnNpb24ucHJvdG8SE2hlZGRsZS5leHBhbnNpb24udjEiEAoOQW5jaG9yc1JlcXVlc3QiIgoPQW5jaG9yc1Jlc3BvbnNlEg8KB2FuY2hvcnMYASABKAkiYQoLSm9pblJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2VjcmV0GAIgASgJEiMKG2NlcnRpZmljYXRlX3NpZ25pbmdfcmVxdWVzdBgDIAEoDBIRCglhZGRyZXNzZXMYBCADKAkiOwoEU3ZpZBIRCglzcGlmZmVfaWQYASABKAkSDQoFY2hhaW4YAiADKAwSEQoJbm90X2FmdGVyGAMgASgDIiIKBFBvcnQSDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNIi8KDkNvbnRyb2xTZXJ2aWNlEg8KB2FkZHJlc3MYASABKAkSDAoEbmFtZRgCIAEoCSKQAwoMSm9pblJlc3BvbnNlEicKBHN2aWQYASABKAsyGS5oZWRkbGUuZXhwYW5zaW9uLnYxLlN2aWQSDwoHYW5jaG9ycxgCIAEoCRITCgtzZXJ2ZXJfbmFtZRgDIAEoCRIoCgVwb3J0cxgEIAMoCzIZLmhlZGRsZS5leHBhbnNpb24udjEuUG9ydBIUCgx0cnVzdF9kb21haW4YBSABKAkSFgoOY2x1c3Rlcl9kb21haW4YBiABKAkSGQoRY29udHJvbF9uYW1lc3BhY2UYByABKAkSGAoQY2x1c3Rlcl9uZXR3b3JrcxgIIAMoCRI4CgtkZXN0aW5hdGlvbhgJIAEoCzIjLmhlZGRsZS5leHBhbnNpb24udjEuQ29udHJvbFNlcnZpY2USMwoGcG9saWN5GAogASgLMiMuaGVkZGxlLmV4cGFuc2lvbi52MS5Db250cm9sU2VydmljZRI1CghpZGVudGl0eRgLIAEoCzIjLmhlZGRsZS5leHBhbnNpb24udjEuQ29udHJvbFNlcnZpY2UiMwoMUmVuZXdSZXF1ZXN0EiMKG2NlcnRpZmljYXRlX3NpZ25pbmdfcmVxdWVzdBgBIAEoDCIvCg1SZXBvcnRSZXF1ZXN0Eg0KBXJlYWR5GAEgASgIEg8KB21lc3NhZ2UYAiABKAkiKAoOUmVwb3J0UmVzcG9uc2USFgoObmV4dF9yZXBvcnRfbXMYASABKA0iDgoMTGVhdmVSZXF1ZXN0Ig8KDUxlYXZlUmVzcG9uc2UymAMKCUV4cGFuc2lvbhJUCgdBbmNob3JzEiMuaGVkZGxlLmV4cGFuc2lvbi52MS5BbmNob3JzUmVxdWVzdBokLmhlZGRsZS5leHBhbnNpb24udjEuQW5jaG9yc1Jlc3BvbnNlEksKBEpvaW4SIC5oZWRkbGUuZXhwYW5zaW9uLnYxLkpvaW5SZXF1ZXN0GiEuaGVkZGxlLmV4cGFuc2lvbi52MS5Kb2luUmVzcG9uc2USRQoFUmVuZXcSIS5oZWRkbGUuZXhwYW5zaW9uLnYxLlJlbmV3UmVxdWVzdBoZLmhlZGRsZS5leHBhbnNpb24udjEuU3ZpZBJRCgZSZXBvcnQSIi5oZWRkbGUuZXhwYW5zaW9uLnYxLlJlcG9ydFJlcXVlc3QaIy5oZWRkbGUuZXhwYW5zaW9uLnYxLlJlcG9ydFJlc3BvbnNlEk4KBUxlYXZlEiEuaGVkZGxlLmV4cGFuc2lvbi52MS5MZWF2ZVJlcXVlc3QaIi5oZWRkbGUuZXhwYW5zaW9uLnYxLkxlYXZlUmVzcG9uc2ViBnByb3RvMw");
-
-/**
- * @generated from message heddle.expansion.v1.AnchorsRequest
- */
-export type AnchorsRequest = Message<"heddle.expansion.v1.AnchorsRequest"> & {
-};
-
-/**
- * Describes the message heddle.expansion.v1.AnchorsRequest.
- * Use `create(AnchorsRequestSchema)` to create a new message.
- */
-export const AnchorsRequestSchema: GenMessage<AnchorsRequest> = /*@__PURE__*/
-  messageDesc(file_expansion, 0);
-
-/**
- * @generated from message heddle.expansion.v1.AnchorsResponse
- */
-export type AnchorsResponse = Message<"heddle.expansion.v1.AnchorsResponse"> & {
-  /**
-   * PEM, one certificate or several.
-   *
-   * @generated from field: string anchors = 1;
-   */
-  anchors: string;
-};
-
-/**
- * Describes the message heddle.expansion.v1.AnchorsResponse.
- * Use `create(AnchorsResponseSchema)` to create a new message.
- */
-export const AnchorsResponseSchema: GenMessage<AnchorsResponse> = /*@__PURE__*/
-  messageDesc(file_expansion, 1);
+  fileDesc("Cg9leHBhbnNpb24ucHJvdG8SE2hlZGRsZS5leHBhbnNpb24udjEiYQoLSm9pblJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2VjcmV0GAIgASgJEiMKG2NlcnRpZmljYXRlX3NpZ25pbmdfcmVxdWVzdBgDIAEoDBIRCglhZGRyZXNzZXMYBCADKAkiOwoEU3ZpZBIRCglzcGlmZmVfaWQYASABKAkSDQoFY2hhaW4YAiADKAwSEQoJbm90X2FmdGVyGAMgASgDIiIKBFBvcnQSDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNIi8KDkNvbnRyb2xTZXJ2aWNlEg8KB2FkZHJlc3MYASABKAkSDAoEbmFtZRgCIAEoCSKQAwoMSm9pblJlc3BvbnNlEicKBHN2aWQYASABKAsyGS5oZWRkbGUuZXhwYW5zaW9uLnYxLlN2aWQSDwoHYW5jaG9ycxgCIAEoCRITCgtzZXJ2ZXJfbmFtZRgDIAEoCRIoCgVwb3J0cxgEIAMoCzIZLmhlZGRsZS5leHBhbnNpb24udjEuUG9ydBIUCgx0cnVzdF9kb21haW4YBSABKAkSFgoOY2x1c3Rlcl9kb21haW4YBiABKAkSGQoRY29udHJvbF9uYW1lc3BhY2UYByABKAkSGAoQY2x1c3Rlcl9uZXR3b3JrcxgIIAMoCRI4CgtkZXN0aW5hdGlvbhgJIAEoCzIjLmhlZGRsZS5leHBhbnNpb24udjEuQ29udHJvbFNlcnZpY2USMwoGcG9saWN5GAogASgLMiMuaGVkZGxlLmV4cGFuc2lvbi52MS5Db250cm9sU2VydmljZRI1CghpZGVudGl0eRgLIAEoCzIjLmhlZGRsZS5leHBhbnNpb24udjEuQ29udHJvbFNlcnZpY2UiMwoMUmVuZXdSZXF1ZXN0EiMKG2NlcnRpZmljYXRlX3NpZ25pbmdfcmVxdWVzdBgBIAEoDCIvCg1SZXBvcnRSZXF1ZXN0Eg0KBXJlYWR5GAEgASgIEg8KB21lc3NhZ2UYAiABKAkiKAoOUmVwb3J0UmVzcG9uc2USFgoObmV4dF9yZXBvcnRfbXMYASABKA0iDgoMTGVhdmVSZXF1ZXN0Ig8KDUxlYXZlUmVzcG9uc2UywgIKCUV4cGFuc2lvbhJLCgRKb2luEiAuaGVkZGxlLmV4cGFuc2lvbi52MS5Kb2luUmVxdWVzdBohLmhlZGRsZS5leHBhbnNpb24udjEuSm9pblJlc3BvbnNlEkUKBVJlbmV3EiEuaGVkZGxlLmV4cGFuc2lvbi52MS5SZW5ld1JlcXVlc3QaGS5oZWRkbGUuZXhwYW5zaW9uLnYxLlN2aWQSUQoGUmVwb3J0EiIuaGVkZGxlLmV4cGFuc2lvbi52MS5SZXBvcnRSZXF1ZXN0GiMuaGVkZGxlLmV4cGFuc2lvbi52MS5SZXBvcnRSZXNwb25zZRJOCgVMZWF2ZRIhLmhlZGRsZS5leHBhbnNpb24udjEuTGVhdmVSZXF1ZXN0GiIuaGVkZGxlLmV4cGFuc2lvbi52MS5MZWF2ZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message heddle.expansion.v1.JoinRequest
@@ -82,7 +50,7 @@ export type JoinRequest = Message<"heddle.expansion.v1.JoinRequest"> & {
  * Use `create(JoinRequestSchema)` to create a new message.
  */
 export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
-  messageDesc(file_expansion, 2);
+  messageDesc(file_expansion, 0);
 
 /**
  * @generated from message heddle.expansion.v1.Svid
@@ -113,7 +81,7 @@ export type Svid = Message<"heddle.expansion.v1.Svid"> & {
  * Use `create(SvidSchema)` to create a new message.
  */
 export const SvidSchema: GenMessage<Svid> = /*@__PURE__*/
-  messageDesc(file_expansion, 3);
+  messageDesc(file_expansion, 1);
 
 /**
  * @generated from message heddle.expansion.v1.Port
@@ -135,7 +103,7 @@ export type Port = Message<"heddle.expansion.v1.Port"> & {
  * Use `create(PortSchema)` to create a new message.
  */
 export const PortSchema: GenMessage<Port> = /*@__PURE__*/
-  messageDesc(file_expansion, 4);
+  messageDesc(file_expansion, 2);
 
 /**
  * Where a service of the control plane is, and the name on its certificate.
@@ -159,7 +127,7 @@ export type ControlService = Message<"heddle.expansion.v1.ControlService"> & {
  * Use `create(ControlServiceSchema)` to create a new message.
  */
 export const ControlServiceSchema: GenMessage<ControlService> = /*@__PURE__*/
-  messageDesc(file_expansion, 5);
+  messageDesc(file_expansion, 3);
 
 /**
  * @generated from message heddle.expansion.v1.JoinResponse
@@ -230,7 +198,7 @@ export type JoinResponse = Message<"heddle.expansion.v1.JoinResponse"> & {
  * Use `create(JoinResponseSchema)` to create a new message.
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
-  messageDesc(file_expansion, 6);
+  messageDesc(file_expansion, 4);
 
 /**
  * @generated from message heddle.expansion.v1.RenewRequest
@@ -247,7 +215,7 @@ export type RenewRequest = Message<"heddle.expansion.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_expansion, 7);
+  messageDesc(file_expansion, 5);
 
 /**
  * @generated from message heddle.expansion.v1.ReportRequest
@@ -271,7 +239,7 @@ export type ReportRequest = Message<"heddle.expansion.v1.ReportRequest"> & {
  * Use `create(ReportRequestSchema)` to create a new message.
  */
 export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
-  messageDesc(file_expansion, 8);
+  messageDesc(file_expansion, 6);
 
 /**
  * @generated from message heddle.expansion.v1.ReportResponse
@@ -290,7 +258,7 @@ export type ReportResponse = Message<"heddle.expansion.v1.ReportResponse"> & {
  * Use `create(ReportResponseSchema)` to create a new message.
  */
 export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
-  messageDesc(file_expansion, 9);
+  messageDesc(file_expansion, 7);
 
 /**
  * @generated from message heddle.expansion.v1.LeaveRequest
@@ -303,7 +271,7 @@ export type LeaveRequest = Message<"heddle.expansion.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_expansion, 10);
+  messageDesc(file_expansion, 8);
 
 /**
  * @generated from message heddle.expansion.v1.LeaveResponse
@@ -316,25 +284,16 @@ export type LeaveResponse = Message<"heddle.expansion.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_expansion, 11);
+  messageDesc(file_expansion, 9);
 
 /**
- * Served on the control plane's port `expansion`, TLS only. `Anchors` and `Join` take any client;
- * the others take the machine's own SVID, and act on that machine only.
+ * Served on the control plane's port `expansion`, TLS only; the chain that the server presents ends
+ * with the trust anchors, so that a machine that knows a fingerprint can tell them. `Join` takes any
+ * client; the others take the machine's own SVID, and act on that machine only.
  *
  * @generated from service heddle.expansion.v1.Expansion
  */
 export const Expansion: GenService<{
-  /**
-   * The mesh's trust anchors. The caller believes them only if their fingerprint is the token's.
-   *
-   * @generated from rpc heddle.expansion.v1.Expansion.Anchors
-   */
-  anchors: {
-    methodKind: "unary";
-    input: typeof AnchorsRequestSchema;
-    output: typeof AnchorsResponseSchema;
-  },
   /**
    * Admits a machine with a token: consumes the token, signs an SVID, registers the machine.
    *

@@ -63,6 +63,7 @@ export const invite: Command = {
       namespace: draft.namespace,
       name: draft.name,
       network: draft.network,
+      ports: draft.ports.map(({ port }) => port),
       expires: draft.expires,
     });
     await client.create(SECRETS, {

@@ -23,8 +23,6 @@ export function expansionHandlers(
   facts: MeshFacts,
 ): Handlers<typeof Expansion> {
   return {
-    anchors: async () => ({ anchors: issuers.anchorsPem }),
-
     join: async (request, { signal }) => {
       const { id, secret, certificateSigningRequest: csr, addresses } = request;
       const admission = await answered(machines.join({ id, secret, csr, addresses }, signal));

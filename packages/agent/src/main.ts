@@ -1,0 +1,247 @@
+import { rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "@heddle/base/backoff";
+import type { Clock } from "@heddle/base/clock";
+import { MeshError, messageOf } from "@heddle/base/errors";
+import type { Log } from "@heddle/base/log";
+import { type ProxySettings, proxyEnvironment } from "@heddle/inject/proxy-env";
+import { findFirewall, installCapture } from "./capture.ts";
+import { captureSettings, PROXY_GID } from "./capture-plan.ts";
+import { newCsr } from "./csr.ts";
+import { ExpansionClient } from "./expansion-client.ts";
+import { loadHeldSvid } from "./join.ts";
+import { bypasses, listeningSockets } from "./listening.ts";
+import { type ProbeRound, runProbes } from "./probes.ts";
+import type { Membership, StateFolder } from "./state.ts";
+import { Supervised } from "./supervisor.ts";
+import { heldSvid, pemOf, renewalDelayMs, SvidHolder } from "./svid.ts";
+import { startWorkloadApi } from "./workload-api.ts";
+
+export interface AgentOptions {
+  readonly state: StateFolder;
+  /** How to start this CLI again, for the proxy. */
+  readonly self: { readonly command: string; readonly args: readonly string[] };
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Takes the proxy's own lines. */
+  readonly proxyLine: (line: string) => void;
+}
+
+/** What `heddle status` shows. */
+export interface AgentStatus {
+  readonly membership: Membership;
+  readonly pid: number;
+  readonly proxyPid: number | undefined;
+  readonly proxyRestarts: number;
+  readonly svidExpires: string;
+  readonly isReady: boolean;
+  readonly problems: readonly string[];
+  /** When the control plane last heard of us; undefined: not since the agent started. */
+  readonly lastReport: string | undefined;
+}
+
+const PROBE = { intervalMs: 1_500, timeoutMs: 1_000, failures: 2 } as const;
+const CALL_TIMEOUT_MS = 5_000;
+const PROXY_STOP_MS = 10_000;
+
+/** Holds this machine's membership until the signal: identity, capture, proxy, health. */
+export async function runAgent(options: AgentOptions, stop: AbortSignal): Promise<void> {
+  await using parts = new AsyncDisposableStack();
+  const agent = new Agent(options, stop);
+  await agent.start(parts);
+  await agent.run();
+}
+
+class Agent {
+  readonly #options: AgentOptions;
+  readonly #membership: Membership;
+  readonly #svids: SvidHolder;
+  readonly #client: ExpansionClient;
+  readonly #stop: AbortSignal;
+  #proxy: Supervised | undefined;
+  #round: ProbeRound = { isReady: false, dead: [] };
+  #bypass: readonly string[] = [];
+  #lastReport: string | undefined;
+
+  constructor(options: AgentOptions, stop: AbortSignal) {
+    this.#options = options;
+    this.#stop = stop;
+    this.#membership = options.state.read();
+    this.#svids = new SvidHolder(loadHeldSvid(options.state, this.#membership));
+    const { expansion, mesh, ip } = this.#membership;
+    const localAddress = mesh.loopbackMesh === "" ? undefined : ip;
+    const settings = { localAddress, timeoutMs: CALL_TIMEOUT_MS, signal: stop };
+    this.#client = new ExpansionClient(expansion, () => this.#svids.current, settings);
+  }
+
+  /** Rules come first: from then on nothing passes unmeshed, whatever else fails. */
+  async start(parts: AsyncDisposableStack): Promise<void> {
+    const { state, log, self } = this.#options;
+    const membership = this.#membership;
+    if (membership.mode === "captured") {
+      installCapture(findFirewall(), captureSettings(membership));
+    }
+    const uid = process.getuid?.() ?? 0;
+    const allowedGids = membership.mode === "captured" ? [PROXY_GID] : [];
+    const api = { path: state.workloadSocket, svids: this.#svids, allowedUids: [uid], allowedGids };
+    parts.use(await startWorkloadApi({ ...api, log }));
+    parts.use(await this.#startAdmin());
+    this.#proxy = new Supervised(
+      {
+        name: "proxy",
+        command: self.command,
+        args: [...self.args, "proxy"],
+        env: proxyEnvironment(membership.mesh, proxySettings(membership, state)),
+        ...(membership.mode === "captured" ? { gid: PROXY_GID } : {}),
+        onLine: this.#options.proxyLine,
+      },
+      log,
+    );
+    parts.defer(async () => await this.#proxy?.close(PROXY_STOP_MS));
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([this.#keepProbed(), this.#keepReported(), this.#keepRenewed()]);
+  }
+
+  async #keepProbed(): Promise<void> {
+    const { ip, appIp, ports } = this.#membership;
+    await runProbes({
+      ...PROBE,
+      host: appIp ?? ip,
+      ports: ports.map(({ port }) => port),
+      onRound: (round) => {
+        this.#round = round;
+        this.#bypass = this.#findBypasses();
+      },
+      signal: this.#stop,
+    });
+  }
+
+  async #keepReported(): Promise<void> {
+    const { log } = this.#options;
+    const backoff = new Backoff(500, 5_000, 0.2);
+    while (!this.#stop.aborted) {
+      let delayMs: number;
+      try {
+        const problems = this.#problems();
+        delayMs = await this.#client.report(problems.length === 0, problems.join("; "));
+        this.#lastReport = new Date(this.#options.clock.wallMs()).toISOString();
+        backoff.reset();
+      } catch (error) {
+        if (this.#stop.aborted) return;
+        log.warn("cannot report to the control plane", { error: messageOf(error) });
+        delayMs = backoff.next();
+      }
+      await this.#pause(delayMs);
+    }
+  }
+
+  async #keepRenewed(): Promise<void> {
+    const { clock, log, state } = this.#options;
+    const backoff = new Backoff(1_000, 60_000, 0.2);
+    while (!this.#stop.aborted) {
+      await this.#pauseUntil(() => renewalDelayMs(this.#svids.current, clock.wallMs()));
+      if (this.#stop.aborted) return;
+      try {
+        const { key, anchors, spiffeId } = this.#svids.current;
+        const csr = await newCsr(key, { type: "url", value: spiffeId });
+        const { chain } = await this.#client.renew(csr);
+        const next = heldSvid(spiffeId, chain, key, anchors);
+        state.writeSvid(pemOf(chain));
+        this.#svids.set(next);
+        backoff.reset();
+        log.info("identity renewed", { expires: new Date(next.notAfterMs).toISOString() });
+      } catch (error) {
+        if (this.#stop.aborted) return;
+        log.error("cannot renew identity", { error: messageOf(error) });
+        await this.#pause(backoff.next());
+      }
+    }
+  }
+
+  #problems(): string[] {
+    const dead = this.#round.dead.map(({ port, cause }) => `port ${port}: ${cause}`);
+    const unknown = this.#round.isReady || dead.length > 0 ? [] : ["not probed yet"];
+    return [...dead, ...unknown, ...this.#bypass];
+  }
+
+  #findBypasses(): string[] {
+    const { mode, allowBypass, ports, appIp, ip } = this.#membership;
+    if (mode === "captured" || allowBypass) return [];
+    const numbers = ports.map(({ port }) => port);
+    return bypasses(listeningSockets(), numbers, appIp ?? ip).map(
+      (socket) => `port ${socket.port} listens at ${socket.ip}, around the mesh`,
+    );
+  }
+
+  /** A unix socket on which `status` asks. */
+  async #startAdmin(): Promise<AsyncDisposable> {
+    const path = this.#options.state.adminSocket;
+    rmSync(path, { force: true });
+    const server = createServer((_request, response) => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify(this.#status()));
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, resolve);
+    });
+    return {
+      [Symbol.asyncDispose]: async () => {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+      },
+    };
+  }
+
+  #status(): AgentStatus {
+    const problems = this.#problems();
+    return {
+      membership: this.#membership,
+      pid: process.pid,
+      proxyPid: this.#proxy?.pid,
+      proxyRestarts: this.#proxy?.restarts ?? 0,
+      svidExpires: new Date(this.#svids.current.notAfterMs).toISOString(),
+      isReady: problems.length === 0,
+      problems,
+      lastReport: this.#lastReport,
+    };
+  }
+
+  /** The wall clock may jump: what is due is asked again every minute. */
+  async #pauseUntil(leftMs: () => number): Promise<void> {
+    for (let left = leftMs(); left > 0 && !this.#stop.aborted; left = leftMs()) {
+      await this.#pause(Math.min(left, 60_000));
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    // Only the signal ends the sleep early, and every loop looks at it.
+    await sleep(ms, undefined, { signal: this.#stop }).catch(() => undefined);
+  }
+}
+
+function proxySettings(membership: Membership, state: StateFolder): ProxySettings {
+  const { namespace, name, ip, appIp, ports, listeners, spiffeId, serverName } = membership;
+  return {
+    ip,
+    ...(appIp === undefined ? {} : { appIp }),
+    ports: ports.map(({ port }) => port),
+    workload: { ns: namespace, external_workload: name },
+    listeners,
+    identity: {
+      kind: "workload-api",
+      socket: state.workloadSocket,
+      serverId: spiffeId,
+      serverName,
+    },
+  };
+}
+
+/** @throws MeshError `agent_away` if no agent runs on this state. */
+export function agentAway(state: StateFolder, cause: unknown): MeshError {
+  const message = `Cannot ask the agent: nothing answers at ${state.adminSocket}`;
+  return new MeshError("agent_away", "self", message, { cause });
+}

@@ -1,0 +1,62 @@
+import { SpiffeWorkloadAPI } from "@heddle/api/gen/workload_pb";
+import type { Log } from "@heddle/base/log";
+import { GrpcError } from "@heddle/net/grpc/error";
+import { GrpcServer } from "@heddle/net/grpc/server";
+import { GrpcStatus } from "@heddle/net/grpc/status";
+import { type Http2Server, serveHttp2 } from "@heddle/net/http2/server";
+import { startListener } from "@heddle/net/listener";
+import { type SvidHolder, workloadSvid } from "./svid.ts";
+
+export interface WorkloadApiOptions {
+  readonly path: string;
+  readonly svids: SvidHolder;
+  /** Users who may have the identity. Everyone may connect and is told no. */
+  readonly allowedUids: readonly number[];
+  readonly allowedGids: readonly number[];
+  readonly log: Log;
+}
+
+/**
+ * Serves the machine's SVID on a unix socket, as SPIFFE's Workload API: a message at once and one
+ * whenever it changes. Callers are known by the credentials that the kernel gives.
+ */
+export async function startWorkloadApi(options: WorkloadApiOptions): Promise<AsyncDisposable> {
+  const { path, svids, allowedUids, allowedGids, log } = options;
+  const grpc = new GrpcServer({ log });
+  grpc.add(SpiffeWorkloadAPI, {
+    async *fetchX509SVID(_request, { metadata, peer, signal }) {
+      if (metadata.get("workload.spiffe.io") !== "true") {
+        const message = "the metadata workload.spiffe.io: true is missing";
+        throw new GrpcError(GrpcStatus.invalidArgument, message);
+      }
+      const who = peer.credentials;
+      const isAllowed =
+        who !== undefined && (allowedUids.includes(who.uid) || allowedGids.includes(who.gid));
+      if (!isAllowed) {
+        log.warn("identity refused to a local process", { uid: who?.uid, pid: who?.pid });
+        throw new GrpcError(GrpcStatus.permissionDenied, "no identity issued");
+      }
+      for (let sent: unknown; !signal.aborted; await svids.changed(signal)) {
+        if (sent === svids.current) continue;
+        sent = svids.current;
+        yield { svids: [workloadSvid(svids.current)] };
+      }
+    },
+  });
+  const connections = new Set<Http2Server>();
+  const listener = await startListener({ at: { path, mode: 0o666 }, log }, (socket, accepted) => {
+    const service = grpc.forPeer({ credentials: accepted.credentials });
+    const connection: Http2Server = serveHttp2(socket, service, {
+      maxConcurrentStreams: 100,
+      onClose: () => connections.delete(connection),
+    });
+    connections.add(connection);
+  });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await listener.close();
+      await grpc.close();
+      await Promise.all([...connections].map((connection) => connection.close(1_000)));
+    },
+  };
+}
