@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "@heddle/base/backoff";
 import type { Clock } from "@heddle/base/clock";
-import { MeshError, messageOf } from "@heddle/base/errors";
+import { messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import { type ProxySettings, proxyEnvironment } from "@heddle/inject/proxy-env";
 import { findFirewall, installCapture } from "./capture.ts";
@@ -238,10 +238,4 @@ function proxySettings(membership: Membership, state: StateFolder): ProxySetting
       serverName,
     },
   };
-}
-
-/** @throws MeshError `agent_away` if no agent runs on this state. */
-export function agentAway(state: StateFolder, cause: unknown): MeshError {
-  const message = `Cannot ask the agent: nothing answers at ${state.adminSocket}`;
-  return new MeshError("agent_away", "self", message, { cause });
 }
