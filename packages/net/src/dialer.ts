@@ -4,6 +4,7 @@ import { MeshError } from "@heddle/base/errors";
 import { formatAddress } from "./address.ts";
 import type { Guard } from "./guard.ts";
 import { descriptorOf, NodeSocket, RAW_HIGH_WATER_BYTES } from "./node-socket.ts";
+import { READ_BUFFER } from "./read-buffer.ts";
 import { setKeepAliveIdle, setUserTimeout } from "./socket-options.ts";
 import { type ClientTls, clientTlsOptions, judgeServer } from "./tls-client.ts";
 import type { Socket, SocketAddress } from "./transport.ts";
@@ -23,10 +24,6 @@ export interface DialOptions {
   readonly guard?: Guard | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Reads of all dialed sockets land here; each is handed on before the next one begins. */
-const READ_BUFFER_BYTES = 65_536;
-const READ_BUFFER = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 
 /**
  * Connects, and with `tls` shakes hands and verifies the server. One attempt.

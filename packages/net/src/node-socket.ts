@@ -3,11 +3,15 @@ import type { Side } from "@heddle/base/errors";
 import { MeshError } from "@heddle/base/errors";
 import { UNIX_ADDRESS, unmapIp } from "./address.ts";
 import { type Guard, WARNING_GUARD } from "./guard.ts";
+import { READ_BUFFER } from "./read-buffer.ts";
+import { sendReadBuffer } from "./socket-options.ts";
 import type { Socket, SocketAddress, SocketHandler, TlsInfo } from "./transport.ts";
 
 /** Small writes that come while a TLS record is on its way are gathered up to this much. */
 const TAIL_MAX_BYTES = 16_384;
 const TAIL_MIN_BYTES = 1_024;
+/** From here on a system call by FFI is cheaper than a copy and an ordinary write. */
+const SEND_MIN_BYTES = 4_096;
 
 /**
  * Both high-water marks of raw sockets. One byte: `write` then says false exactly if the kernel did
@@ -33,6 +37,8 @@ export interface NodeSocketOptions {
  * record (`#tail`), a large one is kept as it is (`#held`).
  */
 export class NodeSocket implements Socket {
+  /** A chunk that is being delivered and that nobody will ever overwrite: it needs no copies. */
+  static #fresh: Uint8Array | undefined;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
   readonly tls: TlsInfo | undefined;
@@ -59,7 +65,7 @@ export class NodeSocket implements Socket {
   #isRawClosed = false;
   #isDetached = false;
   #reason: MeshError | undefined;
-  /** Plain: the kernel did not take all of the last write. */
+  /** The last write said false. */
   #needsDrain = false;
   /** TLS: a write is under way. */
   #isTaking = false;
@@ -100,22 +106,24 @@ export class NodeSocket implements Socket {
 
   /** Hot. One view is allocated: Node takes no ranges. */
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    if (!(start >= 0 && start <= end && end <= bytes.length)) {
-      throw new RangeError(`Cannot write range: [${start}, ${end}) of ${bytes.length}`);
-    }
-    if (this.#isDestroyed || start === end) return true;
-    if (this.#isEnding) throw new Error("Cannot write to socket: its side is ended");
+    if (!this.#mayWrite(bytes, start, end)) return true;
     this.bytesWritten += end - start;
-    if (this.#isTaking) return this.#gather(bytes, start, end);
-    const range = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
-    if (!this.#isTls) {
-      if (this.#needsDrain) throw new Error("Cannot write to socket: it has not drained");
-      this.#needsDrain = !this.#raw.write(range);
-      return !this.#needsDrain;
+    if (this.#isTls) return this.#writeTls(bytes, start, end, false);
+    return this.#writeRaw(viewOf(bytes, start, end));
+  }
+
+  /** Hot. */
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#mayWrite(bytes, start, end)) return true;
+    this.bytesWritten += end - start;
+    if (this.#isTls) return this.#writeTls(bytes, start, end, true);
+    if (bytes === NodeSocket.#fresh) return this.#writeRaw(viewOf(bytes, start, end));
+    let rest = start;
+    if (bytes.buffer === READ_BUFFER.buffer && end - start >= SEND_MIN_BYTES) {
+      rest += sendReadBuffer(this.fd, bytes.byteOffset + start, end - start);
+      if (rest === end) return true;
     }
-    this.#isTaking = true;
-    this.#raw.write(range, this.#onTaken);
-    return true;
+    return this.#writeRaw(Buffer.from(bytes.subarray(rest, end)));
   }
 
   end(): void {
@@ -195,7 +203,9 @@ export class NodeSocket implements Socket {
 
   #arrived(chunk: Buffer): void {
     if (this.#isOpen) {
+      NodeSocket.#fresh = chunk;
       this.#deliver(chunk, 0, chunk.length);
+      NodeSocket.#fresh = undefined;
       return;
     }
     if (this.#isDestroyed) return;
@@ -273,12 +283,37 @@ export class NodeSocket implements Socket {
     }
   }
 
+  /** @returns whether there is anything to write, and a socket to write it to. */
+  #mayWrite(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!(start >= 0 && start <= end && end <= bytes.length)) {
+      throw new RangeError(`Cannot write range: [${start}, ${end}) of ${bytes.length}`);
+    }
+    if (this.#isDestroyed || start === end) return false;
+    if (this.#isEnding) throw new Error("Cannot write to socket: its side is ended");
+    if (this.#needsDrain) throw new Error("Cannot write to socket: it has not drained");
+    return true;
+  }
+
+  #writeRaw(range: Buffer): boolean {
+    const isTaken = this.#raw.write(range);
+    this.#needsDrain = !isTaken;
+    return isTaken;
+  }
+
+  #writeTls(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
+    if (this.#isTaking) return this.#gather(bytes, start, end, isLent);
+    this.#isTaking = true;
+    this.#raw.write(viewOf(bytes, start, end), this.#onTaken);
+    return true;
+  }
+
   /** A write to TLS that must wait. */
-  #gather(bytes: Uint8Array, start: number, end: number): boolean {
+  #gather(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
     const total = this.#tailBytes + end - start;
-    if (this.#held !== undefined) throw new Error("Cannot write to socket: it has not drained");
     if (total > TAIL_MAX_BYTES) {
-      this.#held = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
+      const mustCopy = isLent && bytes !== NodeSocket.#fresh;
+      this.#held = mustCopy ? Buffer.from(bytes.subarray(start, end)) : viewOf(bytes, start, end);
+      this.#needsDrain = true;
       return false;
     }
     this.#tail = withRoom(this.#tail, this.#tailBytes, total);
@@ -347,6 +382,10 @@ export class NodeSocket implements Socket {
     this.destroy();
     this.#guard.report(bug);
   }
+}
+
+function viewOf(bytes: Uint8Array, start: number, end: number): Buffer {
+  return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, end - start);
 }
 
 /** The descriptor of a Node socket or server; -1 if it has none. The only look at `_handle`. */

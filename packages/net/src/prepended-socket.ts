@@ -60,6 +60,10 @@ export class PrependedSocket implements Socket {
     return this.#inner.write(bytes, start, end);
   }
 
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#inner.writeLent(bytes, start, end);
+  }
+
   end(): void {
     this.#inner.end();
   }

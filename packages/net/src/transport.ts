@@ -60,6 +60,12 @@ export interface Socket {
    * then. Hot.
    */
   write(bytes: Uint8Array, start: number, end: number): boolean;
+  /**
+   * As `write`, for a range that is itself only lent, such as one of another socket's `onData`: what
+   * the socket must keep it copies. So a relay passes ranges on, and on false waits for `onDrain`.
+   * Hot.
+   */
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean;
   /** Half-close, after what was written. */
   end(): void;
   /** Now, in both directions. With a reason, `onClose` hears of it. Harmless twice. */

@@ -124,6 +124,10 @@ export class MemorySocket implements Socket {
     return true;
   }
 
+  writeLent(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.write(bytes.slice(start, end), 0, end - start);
+  }
+
   end(): void {
     if (this.#isEnding || this.#isDestroyed) return;
     this.#isEnding = true;
