@@ -1,9 +1,9 @@
 import type { Clock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
 import type { Timer, TimerWheel } from "@heddle/base/timer-wheel";
-import type { BalancerMetrics } from "./metrics.ts";
+import type { BalancerObserver } from "./metrics.ts";
 import { type Loaded, pickOfTwo } from "./p2c.ts";
-import { Waiter, WaitQueue } from "./queue.ts";
+import { type Waiter, WaitQueue } from "./queue.ts";
 
 /** An endpoint of a pool. Its owner calls `Balancer.changed` whenever `isReady` may have changed. */
 export interface PoolEndpoint extends Loaded {
@@ -36,7 +36,7 @@ export interface BalancerOptions<D extends Discovered, E extends PoolEndpoint> {
   readonly clock: Clock;
   readonly timers: TimerWheel;
   readonly random: () => number;
-  readonly metrics: BalancerMetrics;
+  readonly metrics: BalancerObserver;
   readonly queueCapacity: number;
   readonly failFastMs: number;
 }
@@ -80,17 +80,25 @@ export class Balancer<D extends Discovered, E extends PoolEndpoint> {
     return this.#slots.size;
   }
 
-  /** Hands an endpoint to `waiter`, now or later. Hot: allocates nothing. */
+  /** An endpoint, if there is one at once and nobody waits. Hot: allocates nothing. */
+  pick(): E | undefined {
+    if (this.#ready.length === 0 || this.#queue.length > 0 || this.#failure !== undefined) {
+      return undefined;
+    }
+    const { clock, metrics, random } = this.#options;
+    metrics.passed();
+    return pickOfTwo(this.#ready, clock.nowMs(), random);
+  }
+
+  /** Hands an endpoint to `waiter`, now or later. */
   submit(waiter: Waiter<E>): void {
     const options = this.#options;
     if (this.#failure !== undefined) {
       waiter.fail(this.#failure);
       return;
     }
-    const ready = this.#ready;
-    if (ready.length > 0 && this.#queue.length === 0) {
-      const endpoint = pickOfTwo(ready, options.clock.nowMs(), options.random)!;
-      options.metrics.passed();
+    const endpoint = this.pick();
+    if (endpoint !== undefined) {
       waiter.dispatch(endpoint);
       return;
     }
@@ -261,5 +269,3 @@ export class Balancer<D extends Discovered, E extends PoolEndpoint> {
     return new MeshError("load_shed", "self", `${this.#options.name}: service unavailable`);
   }
 }
-
-export { Waiter };

@@ -2,8 +2,36 @@ import type { Labels, Registry } from "@heddle/base/metrics";
 
 const LATENCY_BOUNDS = [0.0005, 0.005, 0.05, 0.5, 1, 3];
 
+/** What a balancer tells of itself. */
+export interface BalancerObserver {
+  gateTimeout(seconds: number): void;
+  /** A request went through without waiting. Hot. */
+  passed(): void;
+  queued(): void;
+  dequeued(seconds: number, length: number): void;
+  updated(op: "Reset" | "Add" | "Remove"): void;
+  endpoints(ready: number, known: number): void;
+  gateOpened(wallMs: number): void;
+  gateShut(wallMs: number): void;
+  /** The balancer is gone. */
+  close(): void;
+}
+
+/** For single endpoints, which are no balancers to anyone outside. */
+export const UNMEASURED: BalancerObserver = {
+  gateTimeout: () => {},
+  passed: () => {},
+  queued: () => {},
+  dequeued: () => {},
+  updated: () => {},
+  endpoints: () => {},
+  gateOpened: () => {},
+  gateShut: () => {},
+  close: () => {},
+};
+
 /** The balancer families of one prefix and label set, bound once; `close` removes the series. */
-export class BalancerMetrics {
+export class BalancerMetrics implements BalancerObserver {
   readonly #labels: Labels;
   readonly #registry: Registry;
   readonly #prefix: string;
@@ -68,7 +96,6 @@ export class BalancerMetrics {
     this.#timeout.set(seconds);
   }
 
-  /** A request went through without waiting. Hot. */
   passed(): void {
     this.#requests.inc();
     this.#latency.observe(0);
@@ -104,7 +131,6 @@ export class BalancerMetrics {
     this.#shutAt.set(wallMs / 1000);
   }
 
-  /** The balancer is gone, and with it its series. */
   close(): void {
     const labels = this.#labels;
     const state = this.#gauge("endpoints", "");
