@@ -1,10 +1,5 @@
 import type { GrpcRouteMatchSchema } from "@heddle/api/gen/grpc_route_pb";
-import type {
-  HostMatchSchema,
-  HttpRouteMatchSchema,
-  RequestHeaderModifierSchema,
-  RequestRedirectSchema,
-} from "@heddle/api/gen/http_route_pb";
+import type { HttpRouteMatchSchema, RequestRedirectSchema } from "@heddle/api/gen/http_route_pb";
 import { HttpMethod_Registered, Scheme_Registered } from "@heddle/api/gen/http_types_pb";
 import type { IPAddressSchema, IPNetworkSchema } from "@heddle/api/gen/net_pb";
 import { type IpAddress, type IpNetwork, ipv6Halves } from "@heddle/model/network";
@@ -42,7 +37,12 @@ export function networkMessage(network: IpNetwork): Init<typeof IPNetworkSchema>
   return { ip: ipMessage(network.ip), prefixLen: network.prefixLength };
 }
 
-export function hostMessage(host: HostMatch): Init<typeof HostMatchSchema> {
+interface HostMessage {
+  match: { case: "exact"; value: string } | { case: "suffix"; value: { reverseLabels: string[] } };
+}
+
+/** A host or an SNI: they have the same fields. */
+export function hostMessage(host: HostMatch): HostMessage {
   return host.kind === "exact"
     ? { match: { case: "exact", value: host.name } }
     : { match: { case: "suffix", value: { reverseLabels: [...host.reverseLabels] } } };
@@ -107,18 +107,26 @@ export function grpcMatchMessage(match: GrpcMatch): Init<typeof GrpcRouteMatchSc
   };
 }
 
-export function headersMessage(spec: HeaderModifierSpec): Init<typeof RequestHeaderModifierSchema> {
+interface HeadersMessage {
+  add?: FieldsMessage;
+  set?: FieldsMessage;
+  remove: string[];
+}
+
+interface FieldsMessage {
+  headers: { name: string; value: Uint8Array }[];
+}
+
+/** The modifier of a request's headers or of a response's: they have the same fields. */
+export function headersMessage({ add, set, remove }: HeaderModifierSpec): HeadersMessage {
   return {
-    add: fieldsMessage(spec.add),
-    set: fieldsMessage(spec.set),
-    remove: [...spec.remove],
+    ...(add.length === 0 ? {} : { add: fieldsMessage(add) }),
+    ...(set.length === 0 ? {} : { set: fieldsMessage(set) }),
+    remove: [...remove],
   };
 }
 
-function fieldsMessage(
-  fields: HeaderModifierSpec["add"],
-): Init<typeof RequestHeaderModifierSchema>["add"] {
-  if (fields.length === 0) return undefined;
+function fieldsMessage(fields: HeaderModifierSpec["add"]): FieldsMessage {
   return { headers: fields.map(([name, value]) => ({ name, value: Buffer.from(value) })) };
 }
 
