@@ -56,3 +56,8 @@ export function http1Error(code: Http1ErrorCode, side: Side, found: string): Mes
 export function statusOfHttp1Error(code: string): number {
   return (HTTP1_ERRORS as Readonly<Record<string, number>>)[code] ?? 400;
 }
+
+/** Whether bytes that do not parse are the reason, and not something that was thrown by a sink. */
+export function isHttp1Error(error: unknown): error is MeshError {
+  return error instanceof MeshError && Object.hasOwn(HTTP1_ERRORS, error.code);
+}

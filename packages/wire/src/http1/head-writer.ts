@@ -17,6 +17,8 @@ export const Body = {
 export const HAS_HOST = 1;
 export const HAS_DATE = 2;
 export const HAS_LENGTH = 4;
+/** `connection` with the option `close`: whoever made this head wants the connection to end. */
+export const HAS_CLOSE = 8;
 
 const CRLF = Buffer.from("\r\n");
 const CHUNKED_LINE = Buffer.from("transfer-encoding: chunked\r\n");
@@ -86,8 +88,9 @@ export class HeadWriter {
           if (name === "upgrade" && !isUpgrade) continue;
           break;
         case 10:
-          if ((name === "connection" || name === "keep-alive") && !isUpgrade) continue;
-          break;
+          if (isUpgrade || (name !== "connection" && name !== "keep-alive")) break;
+          if (name === "connection" && hasClose(headers.valueAt(index))) met |= HAS_CLOSE;
+          continue;
         case 14:
           if (name !== "content-length") break;
           if (body === Body.AS_DECLARED) break;
@@ -137,6 +140,10 @@ export class HeadWriter {
     if (trailers !== undefined) this.fields(out, trailers, Body.UNDECLARED, false);
     out.append(CRLF, 0, 2);
   }
+}
+
+function hasClose(value: string): boolean {
+  return value === "close" || /(^|,)[ \t]*close[ \t]*(,|$)/i.test(value);
 }
 
 function isBroken(text: string): boolean {
