@@ -54,6 +54,8 @@ export class RequestRecord {
   idleTimeoutMs = 0;
   /** From the end of the request's body to the answer's head, for this attempt; 0: unbounded. */
   attemptTimeoutMs = 0;
+  /** What a redirect may replace: how much of the path the route's match took. */
+  prefixLength: number | undefined = undefined;
   /** Came as HTTP/1 over HTTP/2. */
   isOrigProto = false;
   /** The answer was made here, by a filter or an error; no remote one. */
@@ -85,6 +87,7 @@ export class RequestRecord {
     this.responseTimeoutMs = 0;
     this.idleTimeoutMs = 0;
     this.attemptTimeoutMs = 0;
+    this.prefixLength = undefined;
     this.isOrigProto = false;
     this.isSynthesized = false;
     this.closesConnection = false;

@@ -50,17 +50,21 @@ export interface AttemptService extends HttpService {
   readonly isReady: boolean;
 }
 
+export interface RetryParts {
+  readonly inner: AttemptService;
+  readonly rules: RetryRules;
+  readonly metrics: RetryMetrics;
+  readonly timers: TimerWheel;
+}
+
 /** Sends one request by `rules`, more than once if it must. */
 export function callWithRetries(
-  inner: AttemptService,
-  rules: RetryRules,
-  metrics: RetryMetrics,
-  timers: TimerWheel,
+  parts: RetryParts,
   head: RequestHead,
   flow: Flow,
   response: ResponseSink,
 ): BodySink {
-  const exchange = new RetryExchange(inner, rules, metrics, timers, head, flow, response);
+  const exchange = new RetryExchange(parts, head, flow, response);
   exchange.start();
   return exchange;
 }
@@ -81,15 +85,8 @@ class RetryExchange implements BodySink {
   #timer: Timer | undefined;
   #isCancelled = false;
 
-  constructor(
-    inner: AttemptService,
-    rules: RetryRules,
-    metrics: RetryMetrics,
-    timers: TimerWheel,
-    head: RequestHead,
-    flow: Flow,
-    response: ResponseSink,
-  ) {
+  constructor(parts: RetryParts, head: RequestHead, flow: Flow, response: ResponseSink) {
+    const { inner, rules, metrics, timers } = parts;
     this.#inner = inner;
     this.rules = rules;
     this.metrics = metrics;
@@ -147,7 +144,6 @@ class RetryExchange implements BodySink {
   /** No more attempts will come: what is kept for them is freed. */
   taken(): void {
     this.#body.drop();
-    if (this.record.attempts > 1) return;
   }
 
   #again(attempt: Attempt): void {
