@@ -19,6 +19,11 @@ export function targetPath(target: Target): string {
 
 /** Something that is told of changes until it is closed. Nothing is told during the call itself. */
 export interface Watch {
+  /**
+   * Something was told, and the stream that told it is broken: it may be outdated, but nobody can
+   * say anything newer. What is stale must not be forgotten.
+   */
+  readonly isStale: boolean;
   close(): void;
 }
 
@@ -35,8 +40,6 @@ export type PolicyNews =
  * again, and until then what was told last holds.
  */
 export interface Discovery {
-  /** Whether the control plane is away: what is known must not be forgotten then. */
-  readonly isAway: boolean;
   watchPolicy(target: Target, told: (news: PolicyNews) => void): Watch;
   /** Undefined: there is no profile, for good or because none is asked for. */
   watchProfile(target: Target, told: (profile: Profile | undefined) => void): Watch;

@@ -18,6 +18,8 @@ import type { HttpEndpoint } from "./http-endpoint.ts";
 export interface HttpBackend extends HttpService {
   /** Whether it takes a request now, be it into its queue. */
   readonly isReady: boolean;
+  /** What is known of its endpoints cannot be brought up to date now. */
+  readonly isStale: boolean;
   close(): void;
 }
 
@@ -33,6 +35,10 @@ export class BalancedBackend implements HttpBackend {
 
   get isReady(): boolean {
     return this.#balancer.isReady;
+  }
+
+  get isStale(): boolean {
+    return this.#watch?.isStale === true;
   }
 
   /** Hot: allocates only if the request has to wait. */
@@ -54,6 +60,7 @@ export class BalancedBackend implements HttpBackend {
 /** A backend of which the controller does not say where it is. */
 export class FailingBackend implements HttpBackend {
   readonly isReady = true;
+  readonly isStale = false;
   readonly #message: string;
 
   constructor(message: string) {
