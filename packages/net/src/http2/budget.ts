@@ -21,12 +21,14 @@ export class Budget {
 
   /** @returns false if the budget is exceeded. */
   take(cost = 1): boolean {
+    if (this.#left < cost) {
+      const now = this.#nowMs();
+      this.give(((now - this.#filledAtMs) * this.#perSecond) / 1000);
+      this.#filledAtMs = now;
+      if (this.#left < cost) return false;
+    }
     this.#left -= cost;
-    if (this.#left >= 0) return true;
-    const now = this.#nowMs();
-    this.give(((now - this.#filledAtMs) * this.#perSecond) / 1000);
-    this.#filledAtMs = now;
-    return this.#left >= 0;
+    return true;
   }
 
   /** Fills up by `amount`, never above the burst. */
