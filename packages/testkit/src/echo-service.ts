@@ -1,11 +1,14 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Echo, EchoRequest, EchoResponseSchema } from "@heddle/api/gen/heddle/echo/v1/echo_pb";
+import type { Echo, EchoRequest } from "@heddle/api/gen/heddle/echo/v1/echo_pb";
 import { GrpcError } from "@heddle/net/grpc/error";
 import type { CallContext, Handlers } from "@heddle/net/grpc/handlers";
 import { parseGrpcStatus } from "@heddle/net/grpc/status";
 import { HeaderMap } from "@heddle/wire/http/headers";
 
-type EchoAnswer = MessageInitShape<typeof EchoResponseSchema>;
+interface EchoAnswer {
+  readonly text: string;
+  readonly payload: Uint8Array;
+  readonly index: number;
+}
 
 export { Echo } from "@heddle/api/gen/heddle/echo/v1/echo_pb";
 
