@@ -132,7 +132,7 @@ export class PortPolicies {
   #expire(port: number): void {
     const entry = this.#entries.get(port);
     if (entry === undefined || entry.policy.isHeld) return;
-    if (this.#runtime.discovery.isAway) {
+    if (entry.watch.isStale) {
       entry.idle.arm(this.#config.discoveryIdleMs);
       return;
     }
