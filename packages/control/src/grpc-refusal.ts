@@ -15,13 +15,18 @@ const STATUS: Readonly<Record<RefusalCode, GrpcStatus>> = {
   resource_exhausted: GrpcStatus.resourceExhausted,
 };
 
+/** A refusal as the gRPC error that it names. Anything else thrown stays what it is. */
+export function asGrpcError(thrown: unknown): unknown {
+  if (!(thrown instanceof MeshError) || !Object.hasOwn(STATUS, thrown.code)) return thrown;
+  const status = STATUS[thrown.code as RefusalCode];
+  return new GrpcError(status, thrown.message, { side: thrown.side, cause: thrown });
+}
+
 /** Waits for an answer; a refusal on the way becomes the gRPC status that it names. */
 export async function answered<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    if (!(error instanceof MeshError) || !Object.hasOwn(STATUS, error.code)) throw error;
-    const status = STATUS[error.code as RefusalCode];
-    throw new GrpcError(status, error.message, { side: error.side, cause: error });
+    throw asGrpcError(error);
   }
 }
