@@ -9,6 +9,10 @@ export interface PeekOptions<T> {
   readonly timeoutMs: number;
   /** The error for which time runs out. Default: `peek_timeout`. */
   readonly timeoutError?: () => MeshError;
+  /** What to say when time runs out, in place of an error. Nothing is consumed then. */
+  readonly atTimeout?: () => T;
+  /** What time running out means, where it is no error: the socket goes on with what came. */
+  readonly timeoutValue?: T;
   /**
    * Looks at everything so far. Undefined: more is needed, which counts only if `isLast` is false.
    * `consumed` bytes are taken off the stream, the rest is replayed. What it throws destroys the
@@ -82,8 +86,12 @@ class Peek<T> implements SocketHandler {
   }
 
   start(): void {
-    const { timeoutMs, timeoutError } = this.#options;
+    const { timeoutMs, timeoutError, timeoutValue } = this.#options;
     this.#timer = setTimeout(() => {
+      if (timeoutValue !== undefined) {
+        this.#finish(timeoutValue, 0);
+        return;
+      }
       const message = `Cannot read from client: no verdict within ${timeoutMs} ms`;
       this.#fail(timeoutError?.() ?? new MeshError("peek_timeout", "client", message));
     }, timeoutMs);
@@ -126,13 +134,18 @@ class Peek<T> implements SocketHandler {
         if (isLast) throw new Error("Cannot go on peeking: there is nothing more to see");
         return;
       }
-      this.#isDone = true;
-      clearTimeout(this.#timer);
-      const socket = prepend(this.#socket, bytes.subarray(verdict.consumed), this.#isEnded);
-      this.#resolve({ value: verdict.value, socket });
+      this.#settle(verdict.value, verdict.consumed);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #settle(value: T, consumed: number): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    const rest = this.#buffer.subarray(consumed, this.#length);
+    this.#resolve({ value, socket: prepend(this.#socket, rest, this.#isEnded) });
   }
 
   #fail(error: unknown): void {
