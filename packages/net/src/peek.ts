@@ -148,6 +148,14 @@ class Peek<T> implements SocketHandler {
     this.#resolve({ value, socket: prepend(this.#socket, rest, this.#isEnded) });
   }
 
+  #finish(value: T, consumed: number): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    const rest = this.#buffer.subarray(consumed, this.#length);
+    this.#resolve({ value, socket: prepend(this.#socket, rest, this.#isEnded) });
+  }
+
   #fail(error: unknown): void {
     if (this.#isDone) return;
     this.#isDone = true;
