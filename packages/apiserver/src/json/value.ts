@@ -31,7 +31,10 @@ export function digString(value: Json | undefined, ...path: readonly string[]): 
   return typeof found === "string" ? found : undefined;
 }
 
-export function digObject(value: Json | undefined, ...path: readonly string[]): JsonObject | undefined {
+export function digObject(
+  value: Json | undefined,
+  ...path: readonly string[]
+): JsonObject | undefined {
   const found = dig(value, ...path);
   return isObject(found) ? found : undefined;
 }

@@ -76,7 +76,8 @@ const SCALARS: ReadonlyMap<string, Schema> = new Map<string, Schema>([
 function readType(text: string, resolve: Resolve): Schema {
   const inner = text.slice(1, -1);
   if (text.startsWith("[")) return { type: "array", items: readType(inner, resolve) };
-  if (text.startsWith("{")) return { type: "object", additionalProperties: readType(inner, resolve) };
+  if (text.startsWith("{"))
+    return { type: "object", additionalProperties: readType(inner, resolve) };
   if (text.startsWith("(")) return { type: "string", enum: inner.split("|") };
   return SCALARS.get(text) ?? resolve(text);
 }

@@ -87,7 +87,8 @@ function checkNumber(value: number, schema: Schema, path: string, causes: Cause[
     if (schema.exclusiveMaximum === true && value >= maximum) say(`less than ${maximum}`);
     else if (value > maximum) say(`less than or equal to ${maximum}`);
   }
-  if (multipleOf !== undefined && !isMultiple(value, multipleOf)) say(`a multiple of ${multipleOf}`);
+  if (multipleOf !== undefined && !isMultiple(value, multipleOf))
+    say(`a multiple of ${multipleOf}`);
   if (format === "int32" && (value > 0x7fffffff || value < -0x80000000)) say("a 32-bit integer");
 }
 

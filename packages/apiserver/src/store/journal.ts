@@ -17,6 +17,8 @@ export class Journal {
   readonly #gone: Promise<void>;
   #waiting: Waiting | undefined;
   #lost: MeshError | undefined;
+  #isClosed = false;
+  #onLost: ((error: MeshError) => void) | undefined;
 
   /** Reads all rows, oldest first, before it resolves. */
   static async open(
@@ -27,19 +29,20 @@ export class Journal {
       workerData: options,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
-    const compacted = await new Promise<number>((resolve, reject) => {
-      const fail = (error: unknown): void => {
-        reject(lost(options.path, error));
-      };
-      worker.once("error", fail);
-      worker.on("message", (message: FromWriter) => {
-        if (message.kind === "rows") onRows(message.rows);
-        else if (message.kind === "failed") fail(new Error(message.message));
-        else if (message.kind === "open") resolve(message.compacted);
-      });
-    });
-    worker.removeAllListeners();
-    return { journal: new Journal(worker, options.path), compacted };
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const fail = (error: unknown): void => reject(lost(options.path, error));
+    const read = (message: FromWriter): void => {
+      if (message.kind === "rows") onRows(message.rows);
+      else if (message.kind === "failed") fail(new Error(message.message));
+      else if (message.kind === "open") resolve(message.compacted);
+    };
+    worker.on("error", fail).on("message", read);
+    try {
+      const compacted = await promise;
+      return { journal: new Journal(worker, options.path), compacted };
+    } finally {
+      worker.off("error", fail).off("message", read);
+    }
   }
 
   private constructor(worker: Worker, path: string) {
@@ -69,8 +72,13 @@ export class Journal {
     });
   }
 
+  onLost(listener: (error: MeshError) => void): void {
+    this.#onLost = listener;
+  }
+
   /** Closes the database after the batch under way. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (this.#lost === undefined) this.#worker.postMessage({ kind: "close" } satisfies ToWriter);
     await this.#gone;
   }
@@ -87,7 +95,9 @@ export class Journal {
   }
 
   #lose(error: MeshError): void {
+    const isNews = this.#lost === undefined && !this.#isClosed;
     this.#lost ??= error;
+    if (isNews) this.#onLost?.(error);
     this.#waiting?.reject(this.#lost);
     this.#waiting = undefined;
   }

@@ -1,6 +1,11 @@
-import { MeshError } from "@heddle/base/errors";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
-import { expired, revisionTooLarge, StatusError, tooManyRequests } from "@heddle/apiserver/status-error";
+import {
+  expired,
+  revisionTooLarge,
+  StatusError,
+  tooManyRequests,
+} from "@heddle/apiserver/status-error";
+import { MeshError } from "@heddle/base/errors";
 import { Collection } from "./collection.ts";
 import { Entry, keyOf } from "./entry.ts";
 import { DEFAULT_HISTORY, History, type HistoryLimits, type StoreEvent } from "./history.ts";
@@ -68,7 +73,6 @@ export class Store {
   readonly #collections = new Map<string, Collection>();
   /** By resource; those of all resources stand under the empty name. */
   readonly #subscribers = new Map<string, Set<Subscriber>>();
-  readonly #rollbacks: (() => void)[] = [];
   #journal!: Journal;
   #history!: History;
   /** Of the newest durable write. */
@@ -104,6 +108,11 @@ export class Store {
   /** Why nothing can be written any more, if so. */
   get failure(): MeshError | undefined {
     return this.#journal.failure;
+  }
+
+  /** Runs once, when the database is lost: what was under way may or may not be on the disk. */
+  onLost(listener: (error: MeshError) => void): void {
+    this.#journal.onLost(listener);
   }
 
   get(place: Place): Entry | undefined {
@@ -153,11 +162,11 @@ export class Store {
 
   /**
    * Computes a change on the newest state and resolves when it is durable. `change` runs at once,
-   * in one go; what it throws changes nothing.
+   * in one go; what it throws changes nothing. A dry run is computed and forgotten.
    *
    * @throws StatusError 507 if the disk is full, 503 if the store is lost.
    */
-  async commit<T>(change: (tx: Tx) => T): Promise<T> {
+  async commit<T>(change: (tx: Tx) => T, isDryRun = false): Promise<T> {
     if (this.#journal.failure !== undefined) throw refusal(this.#journal.failure);
     if (this.#pending.length >= MAX_PENDING) throw tooManyRequests("too many writes are waiting");
     const before = this.#sequence;
@@ -168,6 +177,10 @@ export class Store {
     } catch (error) {
       this.#sequence = before;
       throw error;
+    }
+    if (isDryRun) {
+      this.#sequence = before;
+      return result;
     }
     // What the change saw may itself not be durable yet, so that even a change of nothing waits.
     if (writes.length === 0 && this.#overlay.size === 0) return result;
@@ -203,11 +216,6 @@ export class Store {
     // From the future: the client knew another store. It must list again.
     if (rv > this.#revision) throw expired(`unknown resource version: ${rv} (${this.#revision})`);
     return this.#history.since(rv);
-  }
-
-  /** Runs after writes failed, when indexes of the newest state must be built afresh. */
-  onRollback(rebuild: () => void): void {
-    this.#rollbacks.push(rebuild);
   }
 
   /** Bytes derived from schemas that have changed are made again. */
@@ -271,8 +279,7 @@ export class Store {
     };
     return {
       get,
-      set: (place, object) =>
-        write(get(place) === undefined ? "ADDED" : "MODIFIED", place, object),
+      set: (place, object) => write(get(place) === undefined ? "ADDED" : "MODIFIED", place, object),
       remove: (place, last) => {
         const present = get(place);
         if (present === undefined) throw new Error(`nothing to remove at ${idOf(place)}`);
@@ -372,7 +379,6 @@ export class Store {
     this.#pending = [];
     this.#overlay = new Map();
     this.#sequence = this.#revision;
-    for (const rebuild of this.#rollbacks) rebuild();
     for (const { reject } of lost) reject(error);
     if (error.code === 507) await this.#makeRoom();
   }
@@ -428,7 +434,9 @@ function rowOf({ type, entry, body }: Write): Row {
 function refusal(cause: unknown): StatusError {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (cause instanceof MeshError && cause.code === "disk_full") {
-    return new StatusError(507, "InsufficientStorage", `${message}; nothing was changed`, { cause });
+    return new StatusError(507, "InsufficientStorage", `${message}; nothing was changed`, {
+      cause,
+    });
   }
   if (cause instanceof MeshError && cause.code === "store_lost") {
     return new StatusError(503, "ServiceUnavailable", message, { cause });

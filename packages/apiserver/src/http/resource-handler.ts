@@ -1,0 +1,301 @@
+import { authorize } from "@heddle/apiserver/auth/authorizer";
+import { applyJsonPatch } from "@heddle/apiserver/json/json-patch";
+import { applyMergePatch } from "@heddle/apiserver/json/merge-patch";
+import { applyStrategicMerge } from "@heddle/apiserver/json/strategic-merge";
+import { isObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
+import type { Verb } from "@heddle/apiserver/kinds/resource-type";
+import type { FieldValidation } from "@heddle/apiserver/objects/admit";
+import { isDryRun, readDeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import { Presenter } from "@heddle/apiserver/objects/form";
+import { listPage } from "@heddle/apiserver/objects/lister";
+import { Selection } from "@heddle/apiserver/objects/selection";
+import type {
+  ObjectWriter,
+  Part,
+  Revise,
+  Target,
+  WriteOptions,
+  Written,
+} from "@heddle/apiserver/objects/writer";
+import {
+  badRequest,
+  forbidden,
+  methodNotAllowed,
+  noSuchPath,
+  notFound,
+  StatusError,
+  unsupportedMediaType,
+} from "@heddle/apiserver/status-error";
+import type { Entry } from "@heddle/apiserver/store/entry";
+import type { Store } from "@heddle/apiserver/store/store";
+import type { Exchange } from "./exchange.ts";
+import type { ResourcePath } from "./path.ts";
+import type { Subresources } from "./subresources.ts";
+import type { Watches } from "./watches.ts";
+
+/** What the handler of resources works with. */
+export interface ResourceParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly writer: ObjectWriter;
+  readonly watches: Watches;
+  readonly subresources: Subresources;
+  readonly nowMs: () => number;
+}
+
+/** Serves everything below `/api/v1` and `/apis/GROUP/VERSION`. */
+export class ResourceHandler {
+  readonly #parts: ResourceParts;
+
+  constructor(parts: ResourceParts) {
+    this.#parts = parts;
+  }
+
+  async handle(exchange: Exchange, path: ResourcePath): Promise<void> {
+    const found = this.#parts.registry.find(path.group, path.version, path.resource);
+    const verb = verbOf(exchange, path);
+    // Judged before it is told whether there is such a resource.
+    permit(exchange, path, verb);
+    if (found === undefined) throw noSuchPath();
+    const { type, view } = found;
+    if (!type.isNamespaced && path.namespace !== "") throw noSuchPath();
+    if (view.deprecation !== undefined) exchange.warn(view.deprecation);
+    if (path.subresource !== "") {
+      await this.#subresource(exchange, path, found, verb);
+      return;
+    }
+    if (!type.verbs.includes(verb)) throw methodNotAllowed();
+    const target: Target = { type, view, namespace: path.namespace };
+    switch (verb) {
+      case "get":
+        this.#get(exchange, path, target);
+        return;
+      case "list":
+        this.#list(exchange, target);
+        return;
+      case "watch":
+        this.#parts.watches.open(exchange, target, path.name);
+        return;
+      case "create":
+        await this.#create(exchange, target);
+        return;
+      case "delete":
+        await this.#delete(exchange, path, target);
+        return;
+      case "deletecollection":
+        await this.#deleteCollection(exchange, target);
+        return;
+      default:
+        await this.#update(exchange, path, target, "object");
+    }
+  }
+
+  #get(exchange: Exchange, path: ResourcePath, target: Target): void {
+    const entry = this.#entry(path, target);
+    exchange.send(200, this.#presenter(exchange, target).one(entry));
+  }
+
+  #list(exchange: Exchange, target: Target): void {
+    const { store } = this.#parts;
+    const selection = Selection.parse(exchange.query, target.view);
+    const page = listPage(store, target.type, target.namespace, exchange.query, selection);
+    exchange.send(200, this.#presenter(exchange, target).list(page.entries, page.metadata));
+  }
+
+  async #create(exchange: Exchange, target: Target): Promise<void> {
+    if (target.type.isNamespaced && target.namespace === "") {
+      throw badRequest("a namespace is required to create an object of this kind");
+    }
+    const body = await requireBody(exchange);
+    const made = await this.#parts.subresources.review(exchange, target, body);
+    if (made !== undefined) {
+      exchange.sendJson(201, made);
+      return;
+    }
+    const written = await this.#parts.writer.create(target, body, writeOptions(exchange));
+    this.#answer(exchange, target, written, 201);
+  }
+
+  /** PUT and PATCH, of the object or of a part of it. */
+  async #update(exchange: Exchange, path: ResourcePath, target: Target, part: Part): Promise<void> {
+    if (target.type.isNamespaced && target.namespace === "") throw methodNotAllowed();
+    const revise =
+      exchange.method === "PUT"
+        ? constant(await requireBody(exchange))
+        : await readPatch(exchange, target);
+    const { writer } = this.#parts;
+    const written = await writer.update(target, path.name, part, revise, writeOptions(exchange));
+    this.#answer(exchange, target, written, 200);
+  }
+
+  async #delete(exchange: Exchange, path: ResourcePath, target: Target): Promise<void> {
+    const options = readDeleteOptions(await exchange.readJson(), exchange.query);
+    const { entry, isGone } = await this.#parts.writer.delete(target, path.name, options);
+    if (!isGone) {
+      exchange.send(200, this.#presenter(exchange, target).one(entry));
+      return;
+    }
+    const { group, plural } = target.type;
+    const metadata = entry.object["metadata"] as JsonObject;
+    exchange.sendJson(200, {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Success",
+      details: {
+        name: entry.name,
+        ...(group === "" ? {} : { group }),
+        kind: plural,
+        uid: metadata["uid"]!,
+      },
+    });
+  }
+
+  async #deleteCollection(exchange: Exchange, target: Target): Promise<void> {
+    const { store, writer } = this.#parts;
+    const options = readDeleteOptions(await exchange.readJson(), exchange.query);
+    const selection = Selection.parse(exchange.query, target.view);
+    const page = listPage(store, target.type, target.namespace, exchange.query, selection);
+    const ends = page.entries.map(async (entry) => {
+      try {
+        await writer.delete({ ...target, namespace: entry.namespace }, entry.name, options);
+      } catch (error) {
+        // Somebody else was faster: that is what was asked for.
+        if (!(error instanceof StatusError) || error.code !== 404) throw error;
+      }
+    });
+    await Promise.all(ends);
+    exchange.send(200, this.#presenter(exchange, target).list(page.entries, page.metadata));
+  }
+
+  async #subresource(
+    exchange: Exchange,
+    path: ResourcePath,
+    { type, view }: Found,
+    verb: Verb,
+  ): Promise<void> {
+    const target: Target = { type, view, namespace: path.namespace };
+    const { subresource } = path;
+    const isStatus = subresource === "status" && view.hasStatus;
+    const isFinalize = subresource === "finalize" && type.key === "/namespaces";
+    if (isStatus || isFinalize) {
+      if (verb === "get") this.#get(exchange, path, target);
+      else if (verb === "update" || verb === "patch") {
+        await this.#update(exchange, path, target, isStatus ? "status" : "finalize");
+      } else throw methodNotAllowed();
+      return;
+    }
+    const body = verb === "get" ? undefined : await readSubresourceBody(exchange);
+    const answer = await this.#parts.subresources.handle({ exchange, path, target, verb, body });
+    if (answer === undefined) throw noSuchPath();
+    exchange.sendJson(verb === "create" ? 201 : 200, answer);
+  }
+
+  #answer(exchange: Exchange, target: Target, written: Written, code: number): void {
+    for (const warning of written.warnings) exchange.warn(warning);
+    exchange.send(code, this.#presenter(exchange, target).one(written.entry));
+  }
+
+  #entry(path: ResourcePath, { type, namespace }: Target): Entry {
+    if (type.isNamespaced && namespace === "") throw methodNotAllowed();
+    const entry = this.#parts.store.get({ resource: type.key, namespace, name: path.name });
+    if (entry === undefined) throw notFound(type, path.name);
+    return entry;
+  }
+
+  #presenter(exchange: Exchange, target: Target): Presenter {
+    return new Presenter(target, exchange.form, this.#parts.nowMs);
+  }
+}
+
+function verbOf(exchange: Exchange, path: ResourcePath): Verb {
+  const isOne = path.name !== "";
+  switch (exchange.method) {
+    case "GET":
+    case "HEAD": {
+      const watch = exchange.query.get("watch");
+      if (watch === "true" || watch === "1") return "watch";
+      return isOne ? "get" : "list";
+    }
+    case "POST":
+      if (isOne && path.subresource === "") throw methodNotAllowed();
+      return "create";
+    case "PUT":
+      if (isOne) return "update";
+      throw methodNotAllowed();
+    case "PATCH":
+      if (isOne) return "patch";
+      throw methodNotAllowed();
+    case "DELETE":
+      return isOne ? "delete" : "deletecollection";
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+function permit(exchange: Exchange, path: ResourcePath, verb: Verb): void {
+  const { user } = exchange;
+  if (authorize(user, { kind: "resource", verb, ...path })) return;
+  const where =
+    path.namespace === "" ? "at the cluster scope" : `in the namespace "${path.namespace}"`;
+  const what = path.subresource === "" ? path.resource : `${path.resource}/${path.subresource}`;
+  const why = `User "${user.name}" cannot ${verb} resource "${what}" in API group "${path.group}" ${where}`;
+  throw forbidden({ group: path.group, plural: path.resource }, path.name, why);
+}
+
+async function requireBody(exchange: Exchange): Promise<Json> {
+  const body = await exchange.readJson();
+  if (body === undefined) throw badRequest("the request has no body");
+  return body;
+}
+
+async function readSubresourceBody(exchange: Exchange): Promise<Json | undefined> {
+  if (exchange.method === "PATCH") {
+    throw new StatusError(415, "UnsupportedMediaType", "this subresource takes no patches");
+  }
+  return await exchange.readJson();
+}
+
+function writeOptions({ query }: Exchange): WriteOptions {
+  const wanted = query.get("fieldValidation") ?? "Warn";
+  if (wanted !== "Ignore" && wanted !== "Warn" && wanted !== "Strict") {
+    throw badRequest(`invalid fieldValidation "${wanted}": must be one of Ignore, Warn, Strict`);
+  }
+  const fieldValidation: FieldValidation = wanted;
+  return { isDryRun: isDryRun(query.getAll("dryRun")), fieldValidation };
+}
+
+function constant(body: Json): Revise {
+  return () => body;
+}
+
+/** Reads a patch, which is applied when the object's present state is known. */
+async function readPatch(exchange: Exchange, { type, view }: Target): Promise<Revise> {
+  const { mediaType } = exchange;
+  const isKnown =
+    mediaType === "application/json-patch+json" ||
+    mediaType === "application/merge-patch+json" ||
+    (mediaType === "application/strategic-merge-patch+json" && !type.isCustom);
+  if (!isKnown) {
+    const known = ["application/json-patch+json", "application/merge-patch+json"];
+    if (!type.isCustom) known.push("application/strategic-merge-patch+json");
+    throw unsupportedMediaType(
+      `the body of the request was in an unknown format - accepted media types include: ${known.join(", ")}`,
+    );
+  }
+  const patch = await requireBody(exchange);
+  return (current) => {
+    try {
+      if (mediaType === "application/json-patch+json") return applyJsonPatch(current, patch);
+      if (!isObject(patch)) throw new SyntaxError("the patch is not an object");
+      if (mediaType === "application/merge-patch+json") return applyMergePatch(current, patch);
+      return applyStrategicMerge(current, patch, view.schema);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      throw new StatusError(422, "Invalid", `the patch does not apply: ${error.message}`, {
+        cause: error,
+      });
+    }
+  };
+}

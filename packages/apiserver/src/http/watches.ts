@@ -1,0 +1,192 @@
+import type { ServerResponse } from "node:http";
+import { apiVersionOf } from "@heddle/apiserver/kinds/resource-type";
+import { Presenter } from "@heddle/apiserver/objects/form";
+import { parseRevision } from "@heddle/apiserver/objects/lister";
+import { Selection } from "@heddle/apiserver/objects/selection";
+import { errorLine, LineCache, Watch } from "@heddle/apiserver/objects/watch";
+import type { Target } from "@heddle/apiserver/objects/writer";
+import { invalid, StatusError, tooManyRequests } from "@heddle/apiserver/status-error";
+import type { Store } from "@heddle/apiserver/store/store";
+import type { Exchange } from "./exchange.ts";
+
+export interface WatchLimits {
+  /** Open at the same time. */
+  readonly maxWatches: number;
+  /** Bytes that wait for a client that does not read; then it is cut off, and must resume. */
+  readonly maxBufferedBytes: number;
+  readonly bookmarkMs: number;
+}
+
+export const DEFAULT_WATCH_LIMITS: WatchLimits = {
+  maxWatches: 10_000,
+  maxBufferedBytes: 8 * 1024 * 1024,
+  bookmarkMs: 60_000,
+};
+
+/** Without a wish of the client's, watches end after half an hour to an hour. */
+const MIN_LIFE_MS = 1_800_000;
+const MAX_LIFE_MS = 86_400_000;
+
+/** All open watches. */
+export class Watches {
+  readonly #store: Store;
+  readonly #limits: WatchLimits;
+  readonly #nowMs: () => number;
+  readonly #open = new Set<OpenWatch>();
+  readonly #lines = new LineCache();
+  readonly #bookmarks: NodeJS.Timeout;
+  #cutOff = 0;
+
+  constructor(store: Store, limits: WatchLimits, nowMs: () => number) {
+    this.#store = store;
+    this.#limits = limits;
+    this.#nowMs = nowMs;
+    this.#bookmarks = setInterval(() => {
+      for (const watch of this.#open) watch.bookmark();
+    }, limits.bookmarkMs);
+    this.#bookmarks.unref();
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** How many clients were cut off because they did not read. */
+  get cutOff(): number {
+    return this.#cutOff;
+  }
+
+  /** Answers a request for a watch, and keeps it up. */
+  open(exchange: Exchange, target: Target, name: string): void {
+    const { query } = exchange;
+    const { type, view, namespace } = target;
+    refuseInitialEvents(query, type.plural);
+    const wanted = query.get("resourceVersion") ?? "";
+    const rv = wanted === "" || wanted === "0" ? undefined : parseRevision(wanted);
+    if (name !== "") query.set("fieldSelector", `metadata.name=${name}`);
+    const selection = Selection.parse(query, view);
+    if (this.#open.size >= this.#limits.maxWatches) {
+      throw tooManyRequests(`${this.#open.size} watches are open, which is the limit`);
+    }
+    const { form } = exchange;
+    const presenter = new Presenter(target, form, this.#nowMs);
+    const { response } = exchange;
+    response.writeHead(200, {
+      "content-type": "application/json",
+      "cache-control": "no-cache, private",
+    });
+    response.flushHeaders();
+    const watch = new Watch({
+      store: this.#store,
+      resource: type.key,
+      namespace,
+      selection,
+      presenter,
+      // Tables hold ages, and columns in their first line: they are made for each client.
+      shared:
+        form.kind === "table"
+          ? undefined
+          : { cache: this.#lines, form: `${form.kind} ${type.group}/${view.version}` },
+      sink: { write: (lines) => open.write(lines) },
+      bookmark: { apiVersion: apiVersionOf(type.group, view.version), kind: type.kind },
+    });
+    const open = new OpenWatch(watch, response, {
+      lifeMs: readLife(query.get("timeoutSeconds")),
+      hasBookmarks: query.get("allowWatchBookmarks") === "true",
+      maxBufferedBytes: this.#limits.maxBufferedBytes,
+      onEnd: (wasSlow) => {
+        this.#open.delete(open);
+        if (wasSlow) this.#cutOff++;
+      },
+    });
+    this.#open.add(open);
+    open.start(rv);
+  }
+
+  /** Ends all watches; their clients resume elsewhere. */
+  close(): void {
+    clearInterval(this.#bookmarks);
+    for (const watch of this.#open) watch.end();
+  }
+}
+
+interface OpenOptions {
+  readonly lifeMs: number;
+  readonly hasBookmarks: boolean;
+  readonly maxBufferedBytes: number;
+  readonly onEnd: (wasSlow: boolean) => void;
+}
+
+class OpenWatch {
+  readonly #watch: Watch;
+  readonly #response: ServerResponse;
+  readonly #options: OpenOptions;
+  readonly #timer: NodeJS.Timeout;
+  #isOpen = true;
+
+  constructor(watch: Watch, response: ServerResponse, options: OpenOptions) {
+    this.#watch = watch;
+    this.#response = response;
+    this.#options = options;
+    this.#timer = setTimeout(() => this.end(), options.lifeMs);
+    this.#timer.unref();
+    response.once("close", () => this.#stop(false));
+    response.on("error", () => this.#stop(false));
+  }
+
+  start(rv: number | undefined): void {
+    try {
+      this.#watch.start(rv);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      this.#response.write(errorLine(error));
+      this.end();
+    }
+  }
+
+  write(lines: Buffer): void {
+    if (!this.#isOpen) return;
+    this.#response.write(lines);
+    if (this.#response.writableLength > this.#options.maxBufferedBytes) {
+      this.#stop(true);
+      this.#response.destroy();
+    }
+  }
+
+  bookmark(): void {
+    if (this.#isOpen && this.#options.hasBookmarks) this.#watch.bookmark();
+  }
+
+  end(): void {
+    if (!this.#isOpen) return;
+    // A last bookmark, so that the client need not read again what it has seen.
+    this.bookmark();
+    this.#stop(false);
+    this.#response.end();
+  }
+
+  #stop(wasSlow: boolean): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    clearTimeout(this.#timer);
+    this.#watch.stop();
+    this.#options.onEnd(wasSlow);
+  }
+}
+
+/** Streaming lists are not served; told so, clients list first. */
+function refuseInitialEvents(query: URLSearchParams, plural: string): void {
+  if (!query.has("sendInitialEvents")) return;
+  const message =
+    "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+  throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, plural, [
+    { reason: "FieldValueForbidden", message, field: "sendInitialEvents" },
+  ]);
+}
+
+function readLife(text: string | null): number {
+  if (text === null || !/^\d{1,9}$/.test(text) || text === "0") {
+    return MIN_LIFE_MS * (1 + Math.random());
+  }
+  return Math.min(Number(text) * 1000, MAX_LIFE_MS);
+}
