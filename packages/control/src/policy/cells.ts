@@ -39,11 +39,16 @@ export class Cells<M extends Framed> {
   readonly #byFact = new Map<Dependency, Set<Cell<M>>>();
   readonly #dirty = new Set<Cell<M>>();
   readonly #onDirty: () => void;
+  readonly #onBug: (error: unknown) => void;
   readonly #pool = new Pool<M>();
 
-  /** @param onDirty - Told when `flush` is due; may be told again before it has run. */
-  constructor(onDirty: () => void) {
+  /**
+   * @param onDirty - Told when `flush` is due; may be told again before it has run.
+   * @param onBug - Told of an answer that could not be worked out; the one before stays.
+   */
+  constructor(onDirty: () => void, onBug: (error: unknown) => void) {
     this.#onDirty = onDirty;
+    this.#onBug = onBug;
   }
 
   get size(): number {
@@ -106,7 +111,13 @@ export class Cells<M extends Framed> {
 
   #recompute(cell: Cell<M>): void {
     const facts = new Set<Dependency>();
-    const answer = cell.compute((fact) => facts.add(fact));
+    let answer: Answer<M>;
+    try {
+      answer = cell.compute((fact) => facts.add(fact));
+    } catch (error) {
+      this.#onBug(error);
+      return;
+    }
     if (answer === "gone") {
       this.#end(cell);
       return;

@@ -236,6 +236,15 @@ export class InboundIndex {
     return this.#workloads[kind].get(namespace, name) !== undefined;
   }
 
+  /** Of everything known. */
+  namespaces(): Set<string> {
+    const { pod, "external-workload": external } = this.#workloads;
+    const stores: Entries<unknown>[] = [pod, external, this.#servers, this.#serverGrants];
+    stores.push(this.#policyGrants, this.#meshTls, this.#networks, this.#limits);
+    stores.push(this.#grpcRoutes, ...Object.values(this.#httpRoutes));
+    return new Set(stores.flatMap((store) => [...store.namespaces()]));
+  }
+
   /** Objects of each kind in a namespace, for the gauges of that name. */
   sizes(namespace: string): Readonly<Record<string, number>> {
     const http = this.#httpRoutes;

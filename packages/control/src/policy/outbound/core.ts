@@ -8,7 +8,6 @@ import type { HttpMatch } from "@heddle/model/route/http-routes";
 import { formatSocketAddress, type SocketAddress } from "@heddle/model/socket-address";
 import type { GrpcCondition, StatusRange } from "../annotations.ts";
 import type { Dependency } from "../cells.ts";
-import type { PortSet } from "../port-set.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf } from "../refs.ts";
 import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
@@ -28,7 +27,8 @@ import { type OutboundService, outboundServiceOf } from "./service.ts";
 export interface OutboundConfig {
   readonly clusterDomain: string;
   readonly clusterNetworks: readonly IpNetwork[];
-  readonly defaultOpaquePorts: PortSet;
+  /** Of Services that say nothing. */
+  readonly defaultOpaquePorts: { readonly has: (port: number) => boolean };
   /** EgressNetworks in it hold for all namespaces that have none. */
   readonly globalEgressNamespace: string;
   readonly allowL5dRequestHeaders: boolean;

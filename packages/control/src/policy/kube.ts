@@ -1,0 +1,256 @@
+import type { Clock } from "@heddle/base/clock";
+import type { Log } from "@heddle/base/log";
+import type { KubeClient } from "@heddle/kube/client";
+import { Informer } from "@heddle/kube/informer";
+import { PODS, SERVICES } from "@heddle/kube/types/core";
+import {
+  AUTHORIZATION_POLICIES,
+  EGRESS_NETWORKS,
+  EXTERNAL_WORKLOADS,
+  HTTP_LOCAL_RATE_LIMIT_POLICIES,
+  MESH_TLS_AUTHENTICATIONS,
+  NETWORK_AUTHENTICATIONS,
+  SERVER_AUTHORIZATIONS,
+  SERVERS,
+} from "@heddle/kube/types/linkerd";
+import type { KubeObject, Resource } from "@heddle/kube/types/meta";
+import {
+  GATEWAY_GRPC_ROUTES,
+  GATEWAY_HTTP_ROUTES,
+  POLICY_HTTP_ROUTES,
+} from "@heddle/kube/types/routes";
+import type { WatchMetricFamilies } from "@heddle/kube/watch-metrics";
+import type { InboundIndex } from "./inbound/core.ts";
+import type { OutboundIndex } from "./outbound/core.ts";
+import { GATEWAY_GROUP, identityOf, POLICY_GROUP } from "./refs.ts";
+import { TCP_ROUTES, TLS_ROUTES } from "./resources.ts";
+import type { StatusIndex } from "./status/core.ts";
+
+export interface PolicyIndexes {
+  readonly inbound: InboundIndex;
+  readonly outbound: OutboundIndex;
+  readonly status: StatusIndex;
+}
+
+export interface PolicyFeedOptions {
+  readonly client: KubeClient;
+  readonly indexes: PolicyIndexes;
+  /** After each change to the indexes. */
+  readonly onChange: () => void;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly watchMetrics: WatchMetricFamilies;
+  readonly onBug: (error: unknown) => void;
+}
+
+/** What to do with an object of one kind. */
+interface Taker<T> {
+  readonly set: (object: T) => void;
+  readonly delete: (namespace: string, name: string) => void;
+}
+
+/** Only pods that a control plane has injected are part of the mesh. */
+const MESHED_PODS = "linkerd.io/control-plane-ns";
+
+/** Watches all that the indexes are made of. Owns the watches. */
+export class PolicyFeed implements AsyncDisposable {
+  readonly #options: PolicyFeedOptions;
+  readonly #informers: Informer<never>[] = [];
+  readonly #syncing: Promise<void>[] = [];
+  #isSynced = false;
+
+  /** Resolves when the indexes know all there is. */
+  readonly synced: Promise<void>;
+
+  constructor(options: PolicyFeedOptions) {
+    this.#options = options;
+    this.#watchWorkloads(options.indexes);
+    this.#watchPolicies(options.indexes);
+    this.#watchRoutes(options.indexes);
+    this.#watchParents(options.indexes);
+    this.synced = Promise.all(this.#syncing).then(() => {
+      this.#isSynced = true;
+    });
+  }
+
+  /**
+   * Until then a question would be answered from half the truth: "anyone may connect", because the
+   * policy that forbids it has not been read yet.
+   */
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#informers.map((informer) => informer.close()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #watchWorkloads({ inbound }: PolicyIndexes): void {
+    this.#watch(
+      PODS,
+      {
+        set: (pod) => inbound.setPod(pod),
+        delete: (namespace, name) => inbound.deletePod(namespace, name),
+      },
+      MESHED_PODS,
+    );
+    this.#watch(EXTERNAL_WORKLOADS, {
+      set: (workload) => inbound.setExternalWorkload(workload),
+      delete: (namespace, name) => inbound.deleteExternalWorkload(namespace, name),
+    });
+  }
+
+  #watchPolicies({ inbound, status }: PolicyIndexes): void {
+    this.#watch(SERVERS, {
+      set: (server) => {
+        inbound.setServer(server);
+        status.setServer(server);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteServer(namespace, name);
+        status.deleteServer(namespace, name);
+      },
+    });
+    this.#watch(SERVER_AUTHORIZATIONS, {
+      set: (authorization) => inbound.setServerAuthorization(authorization),
+      delete: (namespace, name) => inbound.deleteServerAuthorization(namespace, name),
+    });
+    this.#watch(AUTHORIZATION_POLICIES, {
+      set: (policy) => inbound.setAuthorizationPolicy(policy),
+      delete: (namespace, name) => inbound.deleteAuthorizationPolicy(namespace, name),
+    });
+    this.#watch(MESH_TLS_AUTHENTICATIONS, {
+      set: (authentication) => inbound.setMeshTlsAuthentication(authentication),
+      delete: (namespace, name) => inbound.deleteMeshTlsAuthentication(namespace, name),
+    });
+    this.#watch(NETWORK_AUTHENTICATIONS, {
+      set: (authentication) => inbound.setNetworkAuthentication(authentication),
+      delete: (namespace, name) => inbound.deleteNetworkAuthentication(namespace, name),
+    });
+    this.#watch(HTTP_LOCAL_RATE_LIMIT_POLICIES, {
+      set: (policy) => {
+        inbound.setRateLimitPolicy(policy);
+        status.setRateLimitPolicy(policy);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteRateLimitPolicy(namespace, name);
+        status.deleteRateLimitPolicy(namespace, name);
+      },
+    });
+  }
+
+  #watchRoutes({ inbound, outbound, status }: PolicyIndexes): void {
+    const http = [
+      [POLICY_GROUP, "policy-http", POLICY_HTTP_ROUTES],
+      [GATEWAY_GROUP, "gateway-http", GATEWAY_HTTP_ROUTES],
+    ] as const;
+    for (const [group, kind, resource] of http) {
+      this.#watch(resource, {
+        set: (route) => {
+          inbound.setHttpRoute(group, route);
+          outbound.setHttpRoute(group, route);
+          status.setRoute(kind, route);
+        },
+        delete: (namespace, name) => {
+          inbound.deleteHttpRoute(group, namespace, name);
+          outbound.deleteHttpRoute(group, namespace, name);
+          status.deleteRoute(kind, namespace, name);
+        },
+      });
+    }
+    this.#watch(GATEWAY_GRPC_ROUTES, {
+      set: (route) => {
+        inbound.setGrpcRoute(route);
+        outbound.setGrpcRoute(route);
+        status.setRoute("grpc", route);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteGrpcRoute(namespace, name);
+        outbound.deleteGrpcRoute(namespace, name);
+        status.deleteRoute("grpc", namespace, name);
+      },
+    });
+    this.#watch(TLS_ROUTES, {
+      set: (route) => {
+        outbound.setTlsRoute(route);
+        status.setRoute("tls", route);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteTlsRoute(namespace, name);
+        status.deleteRoute("tls", namespace, name);
+      },
+    });
+    this.#watch(TCP_ROUTES, {
+      set: (route) => {
+        outbound.setTcpRoute(route);
+        status.setRoute("tcp", route);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteTcpRoute(namespace, name);
+        status.deleteRoute("tcp", namespace, name);
+      },
+    });
+  }
+
+  #watchParents({ outbound, status }: PolicyIndexes): void {
+    this.#watch(SERVICES, {
+      set: (service) => {
+        outbound.setService(service);
+        status.setService(service);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteService(namespace, name);
+        status.deleteService(namespace, name);
+      },
+    });
+    this.#watch(EGRESS_NETWORKS, {
+      set: (network) => {
+        outbound.setEgressNetwork(network);
+        status.setEgressNetwork(network);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteEgressNetwork(namespace, name);
+        status.deleteEgressNetwork(namespace, name);
+      },
+    });
+  }
+
+  #watch<T extends KubeObject>(
+    resource: Resource<T>,
+    taker: Taker<T>,
+    labelSelector?: string,
+  ): void {
+    const { client, log, clock, watchMetrics, onBug, onChange } = this.#options;
+    const name = resource.group === "" ? resource.plural : `${resource.plural}.${resource.group}`;
+    const informer = new Informer<T>({
+      client,
+      resource,
+      log,
+      clock,
+      labelSelector,
+      // A kind that is not installed has no objects; it may come later.
+      isOptional: resource.group !== "",
+      metrics: watchMetrics.of(`policy/${name}`),
+    });
+    informer.store.subscribe(({ before, after }) => {
+      const object = after ?? before;
+      if (object === undefined) return;
+      try {
+        const { namespace, name: of } = identityOf(object);
+        if (after === undefined) taker.delete(namespace, of);
+        else taker.set(after);
+        onChange();
+      } catch (error) {
+        // One object that no schema should have let through must not cost all the others.
+        log.error("object not understood", { resource: name, object: object.metadata.name, error });
+      }
+    });
+    informer.start(onBug);
+    this.#informers.push(informer as unknown as Informer<never>);
+    this.#syncing.push(informer.store.synced);
+  }
+}
