@@ -120,11 +120,12 @@ export class Http2Client implements HttpService, AsyncDisposable {
       isServer: false,
       newStream: () => {},
       responseHead: responseHead,
-      settingsChanged: () => this.#openQueued(),
+      settingsChanged: () => this.#settingsChanged(),
       slotFreed: (stream) => this.#slotFreed(stream),
       goawayReceived: (last, code) => this.#goaway(last, code),
       streamFinished: () => this.#endIfDone(),
       drainAcknowledged: () => {},
+      ending: () => this.#ending(),
       closed: (error) => this.#closed(error),
     };
   }
@@ -148,6 +149,15 @@ export class Http2Client implements HttpService, AsyncDisposable {
     if (stream.id >= MAX_STREAM_ID - 1) this.#drain();
   }
 
+  #settingsChanged(): void {
+    // Only clients may announce it (RFC 9113 §6.5.2).
+    if (this.#connection.sender.peer.enablePush === true) {
+      this.#connection.fail(ErrorCode.protocolError, "ENABLE_PUSH from a server");
+    } else {
+      this.#openQueued();
+    }
+  }
+
   #slotFreed(stream: Http2Stream): void {
     if (this.#queue.size === 0) return;
     if (stream.id === 0 && this.#queue.delete(stream)) this.#endIfDone();
@@ -169,11 +179,12 @@ export class Http2Client implements HttpService, AsyncDisposable {
     this.#drain();
     const message = "Cannot finish request: the server goes away and did not take it";
     const options = { h2Reason: code, retryable: true };
+    // First those that wait, or one would take the place of a stream that is dropped.
+    this.#failQueued(new Http2Error("h2_goaway", "server", message, options));
     for (const stream of [...this.#connection.streams.values()]) {
       if (stream.id <= last || stream.isClosed) continue;
       this.#connection.dropStream(stream, new Http2Error("h2_goaway", "server", message, options));
     }
-    this.#failQueued(new Http2Error("h2_goaway", "server", message, options));
     this.#endIfDone();
   }
 
@@ -193,6 +204,11 @@ export class Http2Client implements HttpService, AsyncDisposable {
     const queued = [...this.#queue.keys()];
     this.#queue.clear();
     for (const stream of queued) this.#connection.dropStream(stream, reason);
+  }
+
+  #ending(): void {
+    this.#failQueued(notTaken("its connection ends"));
+    this.#drain();
   }
 
   #closed(error: MeshError | undefined): void {

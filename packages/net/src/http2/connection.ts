@@ -50,6 +50,8 @@ export interface Http2Role {
   streamFinished(): void;
   /** Our GOAWAY's PING was answered. */
   drainAcknowledged(): void;
+  /** Nothing new is begun any more; `closed` follows when the socket is gone. */
+  ending(): void;
   closed(error: MeshError | undefined): void;
 }
 
@@ -208,6 +210,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     if (this.#life !== Life.open) return;
     this.#life = Life.ending;
     this.#keepAlive.stop();
+    this.#role.ending();
     this.outbox.end();
     if (this.#isReadingPaused) this.#socket.resume();
     if (this.outbox.hasEnded || this.#failure !== undefined) this.#linger.arm(LINGER_MS);

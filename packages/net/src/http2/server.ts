@@ -201,6 +201,10 @@ class ServerConnection implements Http2Server, Http2Role, SocketHandler {
     if (this.#connection.streams.size === 0) this.#connection.end();
   }
 
+  ending(): void {
+    this.#drainTimer.disarm();
+  }
+
   closed(error: MeshError | undefined): void {
     this.#drainTimer.disarm();
     this.#graceTimer.disarm();

@@ -26,7 +26,8 @@ export const SettingId = {
 /** What one side has announced; the initial values are the RFC's. */
 export class Settings {
   headerTableBytes = 4096;
-  enablePush = true;
+  /** Undefined until it is announced: then clients take pushes. */
+  enablePush: boolean | undefined;
   /** Infinity until it is announced. */
   maxConcurrentStreams: number = Number.POSITIVE_INFINITY;
   initialWindowBytes = 65_535;

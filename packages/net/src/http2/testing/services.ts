@@ -19,6 +19,8 @@ export class Gather implements ResponseSink {
   error: MeshError | undefined;
   isEnded = false;
   byteCount = 0;
+  /** Called with each head's flow. */
+  onHead: ((flow: Flow) => void) | undefined;
   /** Called with the size of each chunk. */
   onData: ((count: number) => void) | undefined;
   readonly #chunks: Buffer[] = [];
@@ -42,6 +44,7 @@ export class Gather implements ResponseSink {
   head(head: ResponseHead, flow: Flow): void {
     this.response = head;
     this.flow = flow;
+    this.onHead?.(flow);
     this.#wake();
   }
 
