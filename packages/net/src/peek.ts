@@ -11,8 +11,6 @@ export interface PeekOptions<T> {
   readonly timeoutError?: () => MeshError;
   /** What to say when time runs out, in place of an error. Nothing is consumed then. */
   readonly atTimeout?: () => T;
-  /** What time running out means, where it is no error: the socket goes on with what came. */
-  readonly timeoutValue?: T;
   /**
    * Looks at everything so far. Undefined: more is needed, which counts only if `isLast` is false.
    * `consumed` bytes are taken off the stream, the rest is replayed. What it throws destroys the
@@ -86,10 +84,10 @@ class Peek<T> implements SocketHandler {
   }
 
   start(): void {
-    const { timeoutMs, timeoutError, timeoutValue } = this.#options;
+    const { timeoutMs, timeoutError, atTimeout } = this.#options;
     this.#timer = setTimeout(() => {
-      if (timeoutValue !== undefined) {
-        this.#finish(timeoutValue, 0);
+      if (atTimeout !== undefined) {
+        this.#finish(atTimeout(), 0);
         return;
       }
       const message = `Cannot read from client: no verdict within ${timeoutMs} ms`;
