@@ -61,9 +61,9 @@ class Half implements SocketHandler {
     this.#joint = joint;
   }
 
-  /** Hot: no copies; the transport keeps what the kernel did not take. */
+  /** Hot: what the kernel takes at once is not copied. */
   onData(bytes: Uint8Array, start: number, end: number): void {
-    if (!this.#other.write(bytes, start, end)) this.#self.pause();
+    if (!this.#other.writeLent(bytes, start, end)) this.#self.pause();
   }
 
   /** What the other side sent us has all gone out. */
