@@ -1,4 +1,8 @@
-import { SpiffeWorkloadAPI, type X509SVID, type X509SVIDResponse } from "@heddle/api/gen/workload_pb";
+import {
+  SpiffeWorkloadAPI,
+  type X509SVID,
+  type X509SVIDResponse,
+} from "@heddle/api/gen/workload_pb";
 import { Backoff } from "@heddle/base/backoff";
 import type { Clock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";

@@ -11,6 +11,7 @@ import {
 } from "@heddle/net/http";
 import { Http2Client } from "@heddle/net/http2/client";
 import type { Http2ClientOptions } from "@heddle/net/http2/options";
+import type { Socket } from "@heddle/net/transport";
 import type { EndpointFacts } from "../discovery/endpoint.ts";
 import type { Runtime } from "../runtime.ts";
 import type { OutboundConfig } from "./config.ts";
@@ -24,6 +25,16 @@ export interface EndpointClient extends HttpService {
   close(): void;
 }
 
+export interface Http2EndpointOptions {
+  readonly facts: EndpointFacts;
+  readonly config: OutboundConfig;
+  readonly runtime: Runtime;
+  /** `isReady` may have changed. */
+  readonly changed: () => void;
+  /** Counts a connection that is up. */
+  readonly measure: (socket: Socket) => Socket;
+}
+
 /**
  * One HTTP/2 connection to an endpoint, made at once and made again when it is lost, with backoff
  * while that fails. Not ready while there is none.
@@ -33,13 +44,16 @@ export class Http2EndpointClient implements EndpointClient {
   readonly #config: OutboundConfig;
   readonly #runtime: Runtime;
   readonly #changed: () => void;
+  readonly #measure: (socket: Socket) => Socket;
   readonly #backoff: Backoff;
   readonly #retry: Timer;
   readonly #stop = new AbortController();
   #client: Http2Client | undefined;
   #isClosed = false;
 
-  constructor(facts: EndpointFacts, config: OutboundConfig, runtime: Runtime, changed: () => void) {
+  constructor(options: Http2EndpointOptions) {
+    const { facts, config, runtime, changed, measure } = options;
+    this.#measure = measure;
     this.#facts = facts;
     this.#config = config;
     this.#runtime = runtime;
@@ -81,7 +95,7 @@ export class Http2EndpointClient implements EndpointClient {
           return;
         }
         this.#backoff.reset();
-        const client: Http2Client = new Http2Client(socket, {
+        const client: Http2Client = new Http2Client(this.#measure(socket), {
           ...clientOptions(this.#facts, this.#config, this.#runtime),
           onDraining: () => this.#lost(client),
           onClose: () => this.#lost(client),

@@ -23,12 +23,12 @@ export async function detectHttp(
     maxBytes: MAX_BYTES,
     timeoutMs,
     atTimeout: () => "timeout",
-    decide: (bytes) => ({ value: classifyBytes(bytes), consumed: 0 }),
+    decide: (bytes) => ({ value: classifyHttp(bytes), consumed: 0 }),
   });
 }
 
 /** What a first read means. */
-export function classifyBytes(bytes: Uint8Array): HttpDetection {
+export function classifyHttp(bytes: Uint8Array): HttpDetection {
   if (bytes.length < MIN_BYTES) return "not_http";
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_BYTES));
   const head = text.toString("latin1");
@@ -51,14 +51,13 @@ function isHttp1(head: string): boolean {
 
 const FIELD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:/;
 const FIELD_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*([ \t]*:.*)?$/;
-const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\x00-\x20\x7f]+ HTTP\/1\.[01]\r?$/;
+const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~\u0080-\u00ff]+ HTTP\/1\.[01]\r?$/;
 
 function isRequestLine(line: string, isCutOff: boolean): boolean {
   if (!isCutOff) return REQUEST_LINE.test(line);
   const [method, target, version, ...more] = line.split(" ");
   if (more.length > 0 || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method!)) return false;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a target has none
-  if (target !== undefined && /[\x00-\x20\x7f]/.test(target)) return false;
+  if (target !== undefined && !/^[!-~\u0080-\u00ff]*$/.test(target)) return false;
   if (version === undefined) return target !== undefined;
   return "HTTP/1.1\r".startsWith(version) || "HTTP/1.0\r".startsWith(version);
 }
