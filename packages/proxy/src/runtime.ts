@@ -3,6 +3,7 @@ import type { Log } from "@heddle/base/log";
 import type { Registry } from "@heddle/base/metrics";
 import type { TimerWheel } from "@heddle/base/timer-wheel";
 import type { Guard } from "@heddle/net/guard";
+import type { Http1Runtime } from "@heddle/net/http1/runtime";
 import type { Http2Runtime } from "@heddle/net/http2/runtime";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -28,6 +29,7 @@ export interface Runtime {
   readonly discovery: Discovery;
   readonly mesh: LoopbackMesh;
   readonly records: RecordPool;
+  readonly http1: Http1Runtime;
   readonly http2: Http2Runtime;
   /** What connections are made from; undefined: the kernel's choice. */
   readonly sourceIp: string | undefined;

@@ -37,7 +37,7 @@ export function serveHttp(socket: Socket, inner: HttpService, options: ServeHttp
   };
   const served: Served =
     version === "http1"
-      ? serveHttp1(socket, edge, { onClose })
+      ? serveHttp1(socket, edge, { runtime: runtime.http1, onClose })
       : serveHttp2(socket, edge, { ...http2Options(options.http2, runtime), onClose });
   const remove = connections.add(served);
   return served;

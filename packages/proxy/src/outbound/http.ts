@@ -10,7 +10,6 @@ import {
   type ResponseSink,
 } from "@heddle/net/http";
 import { Http1Pool } from "@heddle/net/http1/pool";
-import type { Http1Runtime } from "@heddle/net/http1/runtime";
 import { Balancer } from "../balance/balancer.ts";
 import type { AccrualConfig } from "../balance/breaker.ts";
 import { DEFAULT_LOAD } from "../balance/load.ts";
@@ -40,7 +39,6 @@ export type StackVersion = "http1" | "http2";
 export interface HttpParts {
   readonly config: OutboundConfig;
   readonly runtime: Runtime;
-  readonly http1: Http1Runtime;
   readonly metrics: OutboundMetrics;
   readonly transport: TransportFamilies;
 }
@@ -286,7 +284,7 @@ function newClient(
       const { signal } = new AbortController();
       return measure(await dialEndpoint(facts, "http1", config, runtime, signal));
     },
-    runtime: parts.http1,
+    runtime: runtime.http1,
     idleTimeoutMs: config.poolIdleMs,
     maxIdle: config.maxIdleConnections,
     nowMs: () => runtime.clock.nowMs(),
