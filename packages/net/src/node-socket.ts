@@ -196,7 +196,8 @@ export class NodeSocket implements Socket {
       return !this.#isRawPaused;
     }
     if (this.#isDestroyed) return false;
-    this.#backlog.push(bytes.slice(0, end));
+    // Not `slice`, which on a Buffer copies nothing.
+    this.#backlog.push(Buffer.from(bytes.subarray(0, end)));
     this.#isRawPaused = true;
     return false;
   }

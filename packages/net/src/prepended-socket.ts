@@ -98,7 +98,7 @@ export class PrependedSocket implements Socket {
     this.#isHandedOver = false;
     this.#inner.pause();
     this.#inner.setHandler({
-      onData: (bytes, start, end) => this.#waiting.push(bytes.slice(start, end)),
+      onData: (bytes, start, end) => this.#waiting.push(Buffer.from(bytes.subarray(start, end))),
       onDrain: () => this.#handler?.onDrain(),
       onEnd: () => {
         this.#isEnded = true;

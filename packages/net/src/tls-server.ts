@@ -111,6 +111,8 @@ export class TlsTerminator {
         this.#pending.get(fd)?.reject(handshakeError("closed by the client", undefined));
       };
       raw.once("close", closed);
+      // Until the handshake is done, an end of the peer ends everything.
+      raw.allowHalfOpen = false;
       this.#server.emit("connection", raw);
     });
   }
@@ -121,6 +123,7 @@ export class TlsTerminator {
       raw.destroy();
       return;
     }
+    raw.allowHalfOpen = true;
     try {
       const info = judgeClient(raw, this.#clock.wallMs());
       const { guard } = this.#options;

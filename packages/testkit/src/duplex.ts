@@ -125,7 +125,7 @@ export class MemorySocket implements Socket {
   }
 
   writeLent(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.write(bytes.slice(start, end), 0, end - start);
+    return this.write(Uint8Array.from(bytes.subarray(start, end)), 0, end - start);
   }
 
   end(): void {
