@@ -15,6 +15,7 @@ import { Http2Client } from "@heddle/net/http2/client";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
 import { formatSocket } from "../discovery/endpoint.ts";
 import type { Runtime } from "../runtime.ts";
+import type { TransportMetrics } from "../tcp/transport-metrics.ts";
 import type { InboundConfig } from "./config.ts";
 import { connectApp } from "./connect-app.ts";
 
@@ -35,10 +36,6 @@ export class AppClient implements HttpService {
       nowMs: () => runtime.clock.nowMs(),
     });
     this.#http2 = new AppHttp2(dialApp, config, runtime);
-  }
-
-  get isIdle(): boolean {
-    return this.#http1.size === 0 && this.#http1.waitingCount === 0 && this.#http2.isIdle;
   }
 
   /** Hot. */
@@ -79,10 +76,6 @@ class AppHttp2 implements HttpService {
     this.#backoff = new Backoff(minMs, maxMs, jitter, runtime.random);
     this.#retry = runtime.timers.timer(() => this.#connect());
     this.#failFast = runtime.timers.timer(() => this.#enterFailFast());
-  }
-
-  get isIdle(): boolean {
-    return this.#waiting.size === 0 && (this.#client?.openStreams ?? 0) === 0;
   }
 
   call(head: RequestHead, flow: Flow, response: ResponseSink): BodySink {
@@ -165,31 +158,48 @@ class AppHttp2 implements HttpService {
   }
 }
 
+interface Entry {
+  readonly client: AppClient;
+  readonly idle: Timer;
+  /** Connections that send through it. */
+  holders: number;
+}
+
 /** The clients of all addresses, shared by all connections, forgotten when idle for long. */
 export class AppClients {
   readonly #config: InboundConfig;
   readonly #runtime: Runtime;
-  readonly #clients = new Map<string, { readonly client: AppClient; readonly idle: Timer }>();
+  readonly #toApp: TransportMetrics;
+  readonly #clients = new Map<string, Entry>();
 
-  constructor(config: InboundConfig, runtime: Runtime) {
+  constructor(config: InboundConfig, runtime: Runtime, toApp: TransportMetrics) {
     this.#config = config;
     this.#runtime = runtime;
+    this.#toApp = toApp;
   }
 
-  /** Once per connection, not per request. */
+  /** Once per connection, which releases it when it ends. */
   get(target: SocketAddress): AppClient {
     const key = formatSocket(target.ip, target.port);
-    const known = this.#clients.get(key);
-    if (known !== undefined) {
-      known.idle.arm(this.#config.discoveryIdleMs);
-      return known.client;
+    let entry = this.#clients.get(key);
+    if (entry === undefined) {
+      const dialApp = async (): Promise<Socket> =>
+        this.#toApp.measure(await connectApp(target, this.#config, this.#runtime));
+      const client = new AppClient(dialApp, this.#config, this.#runtime);
+      const idle = this.#runtime.timers.timer(() => this.#expire(key));
+      entry = { client, idle, holders: 0 };
+      this.#clients.set(key, entry);
     }
-    const dialApp = (): Promise<Socket> => connectApp(target, this.#config, this.#runtime);
-    const client = new AppClient(dialApp, this.#config, this.#runtime);
-    const idle = this.#runtime.timers.timer(() => this.#expire(key));
-    this.#clients.set(key, { client, idle });
-    idle.arm(this.#config.discoveryIdleMs);
-    return client;
+    entry.holders++;
+    entry.idle.disarm();
+    return entry.client;
+  }
+
+  release(target: SocketAddress): void {
+    const entry = this.#clients.get(formatSocket(target.ip, target.port));
+    if (entry === undefined) return;
+    entry.holders--;
+    if (entry.holders === 0) entry.idle.arm(this.#config.discoveryIdleMs);
   }
 
   close(): void {
@@ -200,11 +210,10 @@ export class AppClients {
     this.#clients.clear();
   }
 
-  /** Connections that still hold the client keep it; it then is merely no longer shared. */
   #expire(key: string): void {
     const entry = this.#clients.get(key);
-    if (entry === undefined) return;
-    if (entry.client.isIdle) this.#clients.delete(key);
-    else entry.idle.arm(this.#config.discoveryIdleMs);
+    if (entry === undefined || entry.holders > 0) return;
+    this.#clients.delete(key);
+    entry.client.close();
   }
 }
