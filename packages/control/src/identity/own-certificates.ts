@@ -1,0 +1,186 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { Backoff } from "@heddle/base/backoff";
+import type { Clock } from "@heddle/base/clock";
+import { MeshError, messageOf } from "@heddle/base/errors";
+import type { Log } from "@heddle/base/log";
+import { Credentials } from "@heddle/net/tls-credentials";
+import { TlsTerminator } from "@heddle/net/tls-server";
+
+/** A certificate for a key of ours. */
+export interface OwnCertificate {
+  /** Leaf first. DER. */
+  readonly chain: readonly Uint8Array[];
+  readonly notAfterMs: number;
+}
+
+/** Where our own certificates come from. */
+export interface OwnIssuer {
+  /** PEM; empty while they are not known. */
+  readonly anchorsPem: string;
+  issue(name: string, key: KeyPair, signal: AbortSignal): Promise<OwnCertificate>;
+  /** Hears of a new issuer and of new anchors. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface KeyPair {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+/** How often it is looked whether renewal is due: by the wall clock, which may jump. */
+const TICK_MS = 10_000;
+/** Renewed when this part of the remaining life has passed. */
+const RENEW_AT = 0.7;
+
+interface Held {
+  readonly name: string;
+  readonly key: KeyPair;
+  readonly backoff: Backoff;
+  terminator: TlsTerminator | undefined;
+  credentials: Credentials | undefined;
+  renewAtMs: number;
+  expiresMs: number;
+}
+
+/** The certificates that our ports serve with, one per name, kept fresh. */
+export class OwnCertificates implements AsyncDisposable {
+  readonly #issuer: OwnIssuer;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #held = new Map<string, Held>();
+  readonly #stop = new AbortController();
+  readonly #ticker: NodeJS.Timeout;
+  readonly #unsubscribe: () => void;
+  readonly #onBug: (error: unknown) => void;
+  /** Renewals run one after the other. */
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(
+    issuer: OwnIssuer,
+    names: readonly string[],
+    runtime: {
+      readonly clock: Clock;
+      readonly log: Log;
+      readonly onBug: (error: unknown) => void;
+    },
+  ) {
+    this.#issuer = issuer;
+    this.#clock = runtime.clock;
+    this.#log = runtime.log;
+    this.#onBug = runtime.onBug;
+    for (const name of names) {
+      const key = generateKeyPairSync("ec", { namedCurve: "P-256" });
+      const backoff = new Backoff(1_000, 30_000, 0.1);
+      const never = Number.NEGATIVE_INFINITY;
+      this.#held.set(name, {
+        name,
+        key,
+        backoff,
+        terminator: undefined,
+        credentials: undefined,
+        renewAtMs: never,
+        expiresMs: never,
+      });
+    }
+    this.#ticker = setInterval(() => this.#renewDue(), TICK_MS);
+    this.#ticker.unref();
+    // All of them: what was issued by the old issuer may not chain to the new anchors.
+    this.#unsubscribe = issuer.onChange(() => {
+      for (const held of this.#held.values()) held.renewAtMs = Number.NEGATIVE_INFINITY;
+      this.#renewDue();
+    });
+    this.#renewDue();
+  }
+
+  /** Every name has a certificate that is valid now. */
+  get isReady(): boolean {
+    const now = this.#clock.wallMs();
+    return [...this.#held.values()].every(
+      (one) => one.terminator !== undefined && now < one.expiresMs,
+    );
+  }
+
+  /** Resolves when what is under way is done. */
+  settled(): Promise<void> {
+    return this.#working;
+  }
+
+  /**
+   * What shakes hands as this name; as `otherwise`, if we do not have that name.
+   *
+   * @returns undefined while there is no certificate.
+   */
+  terminator(name: string, otherwise: string): TlsTerminator | undefined {
+    return (this.#held.get(name) ?? this.#held.get(otherwise))?.terminator;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#ticker);
+    this.#unsubscribe();
+    this.#stop.abort();
+    await this.#working;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #renewDue(): void {
+    this.#working = this.#working.then(() => this.#renewAll()).catch(this.#onBug);
+  }
+
+  async #renewAll(): Promise<void> {
+    for (const held of this.#held.values()) {
+      if (this.#stop.signal.aborted) return;
+      const now = this.#clock.wallMs();
+      // A clock that was set back makes certificates too new: renewed as well.
+      const isFarAway = held.renewAtMs - now > held.expiresMs - now;
+      if (now >= held.renewAtMs || isFarAway) await this.#renew(held);
+    }
+  }
+
+  async #renew(held: Held): Promise<void> {
+    const anchors = this.#issuer.anchorsPem;
+    if (anchors === "") return;
+    try {
+      const issued = await this.#issuer.issue(held.name, held.key, this.#stop.signal);
+      this.#take(held, anchors, issued);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      if (!(error instanceof MeshError)) throw error;
+      held.renewAtMs = this.#clock.wallMs() + held.backoff.next();
+      this.#log.warn("own certificate not renewed", { name: held.name, error: messageOf(error) });
+    }
+  }
+
+  #take(held: Held, anchors: string, issued: OwnCertificate): void {
+    const material = {
+      anchors,
+      certificate: issued.chain.map(pemOf).join(""),
+      privateKey: held.key.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    };
+    if (held.credentials === undefined) {
+      const credentials = new Credentials(material);
+      held.credentials = credentials;
+      // Tools want their `h2` to be chosen; proxies offer nothing.
+      const alpn = ["h2"];
+      held.terminator = new TlsTerminator({ credentials, alpn, clock: this.#clock });
+    } else {
+      held.credentials.set(material);
+    }
+    const now = this.#clock.wallMs();
+    held.expiresMs = issued.notAfterMs;
+    held.renewAtMs = now + (issued.notAfterMs - now) * RENEW_AT;
+    held.backoff.reset();
+    const expires = new Date(issued.notAfterMs).toISOString();
+    this.#log.info("own certificate renewed", { name: held.name, expires });
+  }
+}
+
+function pemOf(der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}

@@ -1,0 +1,337 @@
+import { hostname } from "node:os";
+import type { Env } from "@heddle/base/env";
+import {
+  type IpNetwork,
+  isLoopback,
+  parseIp,
+  parseNetwork,
+  parseNetworks,
+} from "@heddle/model/network";
+import type { Http2Params } from "./destination/encode.ts";
+import type { DestinationConfig } from "./destination/endpoint.ts";
+import { parseGoDuration } from "./destination/go-values.ts";
+import { parsePortSetStrictly } from "./destination/port-set.ts";
+import type { IssuerScheme } from "./identity/kube.ts";
+import type { IdentityConfig } from "./identity/main.ts";
+import { isLabel } from "./identity/token-review.ts";
+import { type DefaultPolicy, parseDefaultPolicy } from "./policy/inbound/default-policy.ts";
+
+export type Role = "identity" | "destination" | "policy" | "expansion";
+
+/** Ports to listen on; 0 lets the kernel choose. */
+export interface ControlPorts {
+  readonly identity: number;
+  readonly destination: number;
+  readonly policy: number;
+  readonly expansion: number;
+  /** Of identity and policy. */
+  readonly admin: number;
+  readonly destinationAdmin: number;
+}
+
+export interface ControlSettings {
+  readonly roles: ReadonlySet<Role>;
+  /** Where all ports listen. */
+  readonly ip: string;
+  readonly ports: ControlPorts;
+  /** Part of 127.0.0.0/8 that counts as network. */
+  readonly loopbackMesh: IpNetwork | undefined;
+  readonly controlNamespace: string;
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  readonly clusterNetworks: readonly IpNetwork[];
+  readonly kubeconfig: string;
+  /** Our name among those who want a lease. */
+  readonly holder: string;
+  readonly identity: IdentityConfig;
+  /** Where a process without the identity role gets its certificate; `address:port`. */
+  readonly identityAddress: string;
+  /** Our service account's token; where there is no such file, one is asked for. */
+  readonly identityTokenFile: string;
+  readonly destination: DestinationConfig;
+  readonly http2: Http2Params | undefined;
+  readonly streamQueueCapacity: number;
+  readonly defaultPolicy: DefaultPolicy;
+  readonly probeNetworks: readonly IpNetwork[];
+  readonly globalEgressNamespace: string;
+  /** What machines are told of the mesh's services: `address:port`; empty to derive it. */
+  readonly advertised: {
+    readonly destination: string;
+    readonly policy: string;
+    readonly identity: string;
+    readonly expansion: readonly string[];
+  };
+  readonly shutdownGraceMs: number;
+}
+
+/** Every variable is `HEDDLE_CONTROL_` and one of these. `docs/reference/control.md` lists them. */
+const PREFIX = "HEDDLE_CONTROL_";
+const ALL_ROLES: readonly Role[] = ["identity", "destination", "policy", "expansion"];
+const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
+const NETWORKS = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8";
+const TOKEN_FILE = "/var/run/secrets/tokens/linkerd-identity-token";
+const LOOPBACK = parseNetwork("127.0.0.0/8");
+
+export function loadControl(env: Env): ControlSettings {
+  const read = <T>(name: string, parse: (text: string) => T, fallback: T): T =>
+    env.read(`${PREFIX}${name}`, parse, fallback);
+  const controlNamespace = read("NAMESPACE", label, "linkerd");
+  const clusterDomain = read("CLUSTER_DOMAIN", domain, "cluster.local");
+  const trustDomain = read("IDENTITY_TRUST_DOMAIN", domain, clusterDomain);
+  const loopbackMesh = env.read("HEDDLE_LOOPBACK_MESH", partOfLoopback, undefined);
+  const networks = read("CLUSTER_NETWORKS", parseNetworks, parseNetworks(NETWORKS));
+  const defaultOpaquePorts = read(
+    "DEFAULT_OPAQUE_PORTS",
+    parsePortSetStrictly,
+    parsePortSetStrictly(OPAQUE_PORTS),
+  );
+  return {
+    roles: read("ROLES", roles, new Set(ALL_ROLES)),
+    ip: read("LISTEN_IP", ip, "0.0.0.0"),
+    ports: {
+      identity: read("IDENTITY_PORT", port, 8080),
+      destination: read("DESTINATION_PORT", port, 8086),
+      policy: read("POLICY_PORT", port, 8090),
+      expansion: read("EXPANSION_PORT", port, 8444),
+      admin: read("ADMIN_PORT", port, 9990),
+      destinationAdmin: read("DESTINATION_ADMIN_PORT", port, 9996),
+    },
+    loopbackMesh,
+    controlNamespace,
+    trustDomain,
+    clusterDomain,
+    clusterNetworks: loopbackMesh === undefined ? networks : [...networks, loopbackMesh],
+    kubeconfig: read("KUBECONFIG", String, ""),
+    holder: env.read("HOSTNAME", String, `${hostname()}-${process.pid}`),
+    identity: {
+      controlNamespace,
+      trustDomain,
+      lifetimeMs: read("IDENTITY_ISSUANCE_LIFETIME", positiveDuration, 86_400_000),
+      skewMs: read("IDENTITY_CLOCK_SKEW_ALLOWANCE", duration, 20_000),
+      scheme: read<IssuerScheme | undefined>("IDENTITY_SCHEME", scheme, undefined),
+      refreshMs: read("IDENTITY_REFRESH", positiveDuration, 60_000),
+    },
+    identityAddress: read(
+      "IDENTITY_ADDR",
+      hostPort,
+      `linkerd-identity-headless.${controlNamespace}.svc.${clusterDomain}.:8080`,
+    ),
+    identityTokenFile: read("IDENTITY_TOKEN_FILE", String, TOKEN_FILE),
+    destination: {
+      controlNamespace,
+      clusterDomain,
+      trustDomain,
+      defaultOpaquePorts,
+      isH2UpgradeOn: read("ENABLE_H2_UPGRADE", boolean, true),
+      isTransportHeaderOn: read("OUTBOUND_TRANSPORT_MODE", transportMode, true),
+      isIpv6On: read("ENABLE_IPV6", boolean, false),
+      hasZoneWeights: read("EXT_ENDPOINT_ZONE_WEIGHTS", boolean, false),
+    },
+    http2: read("MESHED_HTTP2_CLIENT_PARAMS", parseHttp2Params, {
+      keepAlive: { intervalMs: 10_000, timeoutMs: 3_000, whileIdle: true },
+    }),
+    streamQueueCapacity: read("STREAM_QUEUE_CAPACITY", positive, 100),
+    defaultPolicy: read("DEFAULT_POLICY", policy, "all-unauthenticated"),
+    probeNetworks: read("PROBE_NETWORKS", parseNetworks, parseNetworks("0.0.0.0/0,::/0")),
+    globalEgressNamespace: read("GLOBAL_EGRESS_NETWORK_NAMESPACE", label, "linkerd-egress"),
+    advertised: {
+      destination: read("ADVERTISED_DESTINATION_ADDR", hostPort, ""),
+      policy: read("ADVERTISED_POLICY_ADDR", hostPort, ""),
+      identity: read("ADVERTISED_IDENTITY_ADDR", hostPort, ""),
+      expansion: read("ADVERTISED_EXPANSION_ADDRS", (text) => list(text).map(hostPort), []),
+    },
+    shutdownGraceMs: read("SHUTDOWN_GRACE_PERIOD", duration, 10_000),
+  };
+}
+
+/** The JSON of Linkerd's `-meshed-http2-client-params`, in snake case or camel case. */
+export function parseHttp2Params(text: string): Http2Params | undefined {
+  if (text === "") return undefined;
+  let root: Fields;
+  try {
+    root = fields(JSON.parse(text), "it");
+  } catch (error) {
+    throw new SyntaxError(`not a JSON object: ${error instanceof Error ? error.message : error}`);
+  }
+  const flow = section(root, "flowControl", "flow_control");
+  const alive = section(root, "keepAlive", "keep_alive");
+  const internals = section(root, "internals", "internals");
+  return {
+    ...(flow === undefined
+      ? {}
+      : {
+          flowControl: {
+            initialConnectionWindowSize: numberOf(flow, "initial_connection_window_size"),
+            initialStreamWindowSize: numberOf(flow, "initial_stream_window_size"),
+            adaptiveFlowControl: flagOf(flow, "adaptive_flow_control"),
+          },
+        }),
+    ...(alive === undefined
+      ? {}
+      : {
+          keepAlive: {
+            ...durationOf(alive, "interval", "intervalMs"),
+            ...durationOf(alive, "timeout", "timeoutMs"),
+            whileIdle: flagOf(alive, "while_idle"),
+          },
+        }),
+    ...(internals === undefined
+      ? {}
+      : {
+          internals: {
+            maxConcurrentResetStreams: numberOf(internals, "max_concurrent_reset_streams"),
+            maxFrameSize: numberOf(internals, "max_frame_size"),
+            maxSendBufSize: numberOf(internals, "max_send_buf_size"),
+          },
+        }),
+  };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new SyntaxError(`${what} is not an object`);
+  }
+  return value as Fields;
+}
+
+function section(root: Fields, camel: string, snake: string): Fields | undefined {
+  const value = root[snake] ?? root[camel];
+  return value === undefined || value === null ? undefined : fields(value, snake);
+}
+
+function field(from: Fields, snake: string): unknown {
+  const camel = snake.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return from[snake] ?? from[camel];
+}
+
+function numberOf(from: Fields, name: string): number {
+  const value = field(from, name) ?? 0;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) {
+    return value;
+  }
+  throw new SyntaxError(`${name} is not a number of 32 bits`);
+}
+
+function flagOf(from: Fields, name: string): boolean {
+  const value = field(from, name) ?? false;
+  if (typeof value !== "boolean") throw new SyntaxError(`${name} is neither true nor false`);
+  return value;
+}
+
+/** As Go's JSON writes it, `{"seconds": 10, "nanos": 0}`, or as protobuf's, `"10s"`. */
+function durationOf<N extends string>(from: Fields, name: string, to: N): { [K in N]?: number } {
+  const value = field(from, name);
+  if (value === undefined || value === null) return {};
+  const ms =
+    typeof value === "string"
+      ? parseGoDuration(value)
+      : numberOf(fields(value, name), "seconds") * 1_000 +
+        numberOf(fields(value, name), "nanos") / 1e6;
+  return { [to]: ms } as { [K in N]?: number };
+}
+
+function roles(text: string): ReadonlySet<Role> {
+  const found = new Set<Role>();
+  for (const item of list(text)) {
+    const role = ALL_ROLES.find((one) => one === item);
+    if (role === undefined) throw new SyntaxError(`expected some of ${ALL_ROLES.join(", ")}`);
+    found.add(role);
+  }
+  if (found.size === 0) throw new SyntaxError("no role is named");
+  // Machines' certificates are signed with the issuer, which only the identity role holds.
+  if (found.has("expansion") && !found.has("identity")) {
+    throw new SyntaxError("expansion needs identity in the same process");
+  }
+  return found;
+}
+
+function partOfLoopback(text: string): IpNetwork | undefined {
+  if (text === "") return undefined;
+  const network = parseNetwork(text);
+  if (!LOOPBACK.covers(network)) throw new SyntaxError("expected a part of 127.0.0.0/8");
+  return network;
+}
+
+/** Whether an address is the machine's own and not one of the mesh. */
+export function isPlainLoopback(text: string, mesh: IpNetwork | undefined): boolean {
+  const address = parseIp(text);
+  return address !== undefined && isLoopback(address) && mesh?.contains(address) !== true;
+}
+
+function list(text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function label(text: string): string {
+  if (!isLabel(text)) throw new SyntaxError("not a DNS label");
+  return text;
+}
+
+function domain(text: string): string {
+  if (text.length > 253 || !text.split(".").every((part) => isLabel(part))) {
+    throw new SyntaxError("not a DNS name");
+  }
+  return text;
+}
+
+function ip(text: string): string {
+  if (parseIp(text) === undefined) throw new SyntaxError("not an IP address");
+  return text;
+}
+
+function port(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new SyntaxError("not a port");
+  return Number(text);
+}
+
+function hostPort(text: string): string {
+  if (!/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/.test(text)) {
+    throw new SyntaxError("not of the form host:port");
+  }
+  return text;
+}
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new SyntaxError("not a positive number");
+  return Number(text);
+}
+
+function duration(text: string): number {
+  const ms = parseGoDuration(text);
+  if (ms < 0) throw new SyntaxError("negative");
+  return ms;
+}
+
+function positiveDuration(text: string): number {
+  const ms = duration(text);
+  if (ms === 0) throw new SyntaxError("zero");
+  return ms;
+}
+
+function boolean(text: string): boolean {
+  if (text === "true" || text === "1") return true;
+  if (text === "false" || text === "0") return false;
+  throw new SyntaxError("neither true nor false");
+}
+
+function transportMode(text: string): boolean {
+  if (text === "transport-header") return true;
+  if (text === "transparent") return false;
+  throw new SyntaxError("neither transport-header nor transparent");
+}
+
+function scheme(text: string): IssuerScheme {
+  if (text === "linkerd.io/tls" || text === "kubernetes.io/tls") return text;
+  throw new SyntaxError("neither linkerd.io/tls nor kubernetes.io/tls");
+}
+
+function policy(text: string): DefaultPolicy {
+  const found = parseDefaultPolicy(text);
+  if (found === undefined) throw new SyntaxError("not a default policy");
+  return found;
+}
