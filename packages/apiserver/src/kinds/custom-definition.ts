@@ -11,16 +11,25 @@ import {
 } from "@heddle/apiserver/json/value";
 import { isLabelName, isSubdomain } from "@heddle/apiserver/objects/names";
 import { compileSchema } from "@heddle/apiserver/schema/custom-schema";
-import type { Cause } from "@heddle/apiserver/status-error";
+import { type Cause, invalid } from "@heddle/apiserver/status-error";
+import type { Registry } from "./registry.ts";
 import type { Strategy } from "./resource-type.ts";
 import { GENERATED, immutable, invalidValue, required } from "./strategy.ts";
+
+/** Holds a definition until its objects are gone. */
+export const CUSTOM_CLEANUP = "customresourcecleanup.apiextensions.k8s.io";
 
 /** How CustomResourceDefinitions are made and changed. What they define is in `custom.ts`. */
 export const CRD: Strategy = {
   ...GENERATED,
   // Names are accepted, and the resource is served, as soon as the definition is stored.
-  prepareCreate: (object, { nowIso }) => {
+  prepareCreate: (object, { nowIso, registry }) => {
     fillNames(object);
+    refuseBuiltIn(object, registry);
+    const metadata = ensureObject(object, "metadata");
+    const finalizers = digArray(metadata, "finalizers");
+    if (!finalizers.includes(CUSTOM_CLEANUP))
+      metadata["finalizers"] = [...finalizers, CUSTOM_CLEANUP];
     object["status"] = establishedStatus(object, nowIso);
   },
   prepareUpdate: (object, _old, { nowIso }) => {
@@ -31,6 +40,18 @@ export const CRD: Strategy = {
   validateUpdate: (object, old) =>
     immutable(object, old, "spec.group", "spec.scope", "spec.names.kind", "spec.names.plural"),
 };
+
+/** A definition never takes the place of what the server itself serves. */
+function refuseBuiltIn(object: JsonObject, registry: Registry): void {
+  const group = digString(object, "spec", "group") ?? "";
+  for (const type of registry.all()) {
+    if (type.isCustom || type.group !== group) continue;
+    const name = digString(object, "metadata", "name") ?? "";
+    throw invalid({ group: "apiextensions.k8s.io", kind: "CustomResourceDefinition" }, name, [
+      invalidValue("spec.group", group, "is a group of the server's own"),
+    ]);
+  }
+}
 
 function fillNames(object: JsonObject): void {
   const spec = ensureObject(object, "spec");
