@@ -1,4 +1,5 @@
 import net from "node:net";
+import { MeshError } from "@heddle/base/errors";
 import {
   descriptorOf,
   NodeSocket,
@@ -15,8 +16,8 @@ import { duplicateDescriptor, hasSocketOptions } from "./socket-options.ts";
  * accepted socket stays as it is.
  */
 export function newAcceptedSocket(raw: net.Socket, options: NodeSocketOptions): NodeSocket {
-  if (!hasSocketOptions()) return new NodeSocket(raw, options);
-  const fd = duplicateDescriptor(descriptorOf(raw));
+  const fd = hasSocketOptions() ? tryDuplicate(descriptorOf(raw)) : -1;
+  if (fd < 0) return new NodeSocket(raw, options);
   let socket: NodeSocket | undefined;
   const callback = (count: number, bytes: Uint8Array): boolean =>
     socket?.take(bytes, count) ?? false;
@@ -34,4 +35,14 @@ export function newAcceptedSocket(raw: net.Socket, options: NodeSocketOptions): 
   // Closes only its own descriptor: the connection lives on in ours.
   raw.destroy();
   return socket;
+}
+
+/** @returns -1 if there are no descriptors left. */
+function tryDuplicate(fd: number): number {
+  try {
+    return duplicateDescriptor(fd);
+  } catch (error) {
+    if (error instanceof MeshError) return -1;
+    throw error;
+  }
 }

@@ -235,6 +235,15 @@ class NodeListener implements Listener {
     if (!isUnix && userTimeoutMs !== undefined) setUserTimeout(fd, userTimeoutMs);
     const credentials = this.#isUnix() ? peerCredentials(fd) : undefined;
     const socket = newAcceptedSocket(raw, { peer: "client", guard: this.#guard });
+    try {
+      this.#route(socket, credentials);
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  #route(socket: Socket, credentials: PeerCredentials | undefined): void {
     const source = this.#source;
     if (source.kind === "preface") {
       this.#readPreface(socket, credentials, source);
