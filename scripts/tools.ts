@@ -1,0 +1,121 @@
+/**
+ * Tools of the suites that come as Go modules, built once into `${HEDDLE_CACHE:-~/.cache/heddle}/bin`
+ * from the versions that `tools/go.mod` pins. `node scripts/tools.ts` builds what is missing.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+interface Tool {
+  readonly name: string;
+  readonly module: string;
+  /** Go variables that tell the tool its own version. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+const KUBERNETES = "v1.37.2";
+
+const TOOLS: readonly Tool[] = [
+  {
+    name: "kubectl",
+    module: "k8s.io/kubernetes/cmd/kubectl",
+    variables: {
+      "k8s.io/component-base/version.gitVersion": KUBERNETES,
+      "k8s.io/component-base/version.gitMajor": "1",
+      "k8s.io/component-base/version.gitMinor": "37",
+      "k8s.io/component-base/version.gitTreeState": "clean",
+      "k8s.io/client-go/pkg/version.gitVersion": KUBERNETES,
+    },
+  },
+  {
+    name: "grpcurl",
+    module: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+    variables: { "main.version": "v1.9.3" },
+  },
+];
+
+const MODULE = join(import.meta.dirname, "tools");
+const MIN_GO: readonly [number, number] = [1, 26];
+
+export function cacheDir(): string {
+  return process.env["HEDDLE_CACHE"] ?? join(homedir(), ".cache", "heddle");
+}
+
+/** Where a tool is, or would be. */
+export function toolPath(name: string): string {
+  return join(cacheDir(), "bin", name);
+}
+
+/** Builds what is missing, where Go can; says what is skipped otherwise. */
+export async function provideTools(): Promise<void> {
+  const stamp = stampOf();
+  const absent = TOOLS.filter((tool) => !isBuilt(tool, stamp));
+  if (absent.length === 0) return;
+  const problem = goProblem();
+  if (problem !== undefined) {
+    const names = absent.map(({ name }) => name).join(" and ");
+    console.log(`missing: ${names} (${problem}); their suites are skipped.`);
+    console.log("To run them: install Go 1.26 or later, then: node scripts/tools.ts");
+    return;
+  }
+  mkdirSync(join(cacheDir(), "bin"), { recursive: true });
+  for (const tool of absent) build(tool, stamp);
+}
+
+/** Changes with the pinned versions, so that an upgrade is built. */
+function stampOf(): string {
+  const hash = createHash("sha256");
+  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(MODULE, file)));
+  return hash.digest("hex").slice(0, 16);
+}
+
+function isBuilt({ name }: Tool, stamp: string): boolean {
+  const path = toolPath(name);
+  if (!existsSync(path) || !existsSync(`${path}.stamp`)) return false;
+  return readFileSync(`${path}.stamp`, "utf8").trim() === stamp;
+}
+
+/** Why Go cannot build, if so. */
+function goProblem(): string | undefined {
+  const { status, stdout } = spawnSync("go", ["env", "GOVERSION"], {
+    encoding: "utf8",
+    env: { ...process.env, GOTOOLCHAIN: "local" },
+  });
+  if (status !== 0) return "Go is not installed";
+  const [major = 0, minor = 0] = stdout.trim().replace(/^go/, "").split(".").map(Number);
+  const isEnough = major > MIN_GO[0] || (major === MIN_GO[0] && minor >= MIN_GO[1]);
+  return isEnough ? undefined : `Go ${stdout.trim()} is older than ${MIN_GO.join(".")}`;
+}
+
+/** Under a name of its own until it is whole, so that two runs do not disturb each other. */
+function build({ name, module, variables }: Tool, stamp: string): void {
+  const path = toolPath(name);
+  const next = `${path}.${process.pid}`;
+  const flags = [
+    "-s",
+    "-w",
+    ...Object.entries(variables).map(([key, value]) => `-X ${key}=${value}`),
+  ];
+  console.log(`building ${name} (once)`);
+  const started = performance.now();
+  const { status } = spawnSync(
+    "nice",
+    ["-n", "10", "go", "build", "-trimpath", `-ldflags=${flags.join(" ")}`, "-o", next, module],
+    {
+      cwd: MODULE,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -buildvcs=false" },
+    },
+  );
+  if (status !== 0) {
+    console.log(`missing: ${name} (it could not be built); its suites are skipped.`);
+    return;
+  }
+  renameSync(next, path);
+  writeFileSync(`${path}.stamp`, `${stamp}\n`);
+  console.log(`built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+}
+
+if (import.meta.main) await provideTools();
