@@ -10,6 +10,12 @@ export type HelloVerdict =
 /** More than this is never needed for a verdict; what is undecided then is no TLS for us. */
 export const MAX_HELLO_BYTES = 8_192;
 
+/**
+ * Nobody splits a hello into more records. Without a limit, a client that sends single bytes in
+ * records of their own would have each of them parsed again with each segment.
+ */
+const MAX_RECORDS = 32;
+
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
@@ -22,14 +28,14 @@ const NO_SNI: HelloVerdict = { kind: "no-sni" };
 /**
  * Reads a TLS ClientHello (RFC 8446 4.1.2) as far as its server_name, from the first byte of the
  * connection on. Called again with more bytes, a verdict other than `incomplete` stays the same. The
- * message may be split over several records.
+ * message may be split over some records.
  */
 export function readClientHello(bytes: Uint8Array): HelloVerdict {
   const fragments: Uint8Array[] = [];
   let at = 0;
   while (at < bytes.length) {
     const length = readRecordHeader(bytes, at);
-    if (length === -1) return NOT_TLS;
+    if (length === -1 || fragments.length === MAX_RECORDS) return NOT_TLS;
     if (length === 0) break;
     fragments.push(bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length));
     at += RECORD_HEADER_BYTES + length;
