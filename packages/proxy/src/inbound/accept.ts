@@ -21,7 +21,7 @@ import { AppClients } from "./app-client.ts";
 import type { InboundConfig } from "./config.ts";
 import { forward } from "./forward.ts";
 import { newInboundHttp } from "./http.ts";
-import { InboundMetrics, inboundErrorLabel, serverLabels, type TlsLabels } from "./metrics.ts";
+import { type InboundMetrics, inboundErrorLabel, serverLabels, type TlsLabels } from "./metrics.ts";
 import type { InboundProtocol } from "./policy.ts";
 import type { PortPolicies, PortPolicy } from "./port-policies.ts";
 
@@ -30,6 +30,7 @@ export interface InboundOptions {
   readonly runtime: Runtime;
   readonly policies: PortPolicies;
   readonly transport: TransportFamilies;
+  readonly metrics: InboundMetrics;
 }
 
 /** The inbound side, once its listener is up. */
@@ -72,11 +73,11 @@ class InboundSide implements Inbound {
   readonly #directTerminator: TlsTerminator;
   #listener: Listener | undefined;
 
-  constructor({ config, runtime, policies, transport }: InboundOptions) {
+  constructor({ config, runtime, policies, transport, metrics }: InboundOptions) {
     this.#config = config;
     this.#runtime = runtime;
     this.#policies = policies;
-    this.#metrics = new InboundMetrics(runtime.metrics);
+    this.#metrics = metrics;
     this.#transport = transport;
     this.#toApp = transport.bind({
       direction: "inbound",

@@ -30,6 +30,7 @@ export class AppClient implements HttpService {
   constructor(dialApp: () => Promise<Socket>, config: InboundConfig, runtime: Runtime) {
     this.#http1 = new Http1Pool({
       dial: dialApp,
+      runtime: runtime.http1,
       idleTimeoutMs: config.poolIdleMs,
       maxIdle: config.maxIdleConnections,
       byHost: true,
