@@ -114,11 +114,16 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   }
   const issuer = identity === undefined ? startRemoteIssuer() : ownIssuer(identity);
   const certificates = parts.use(
-    new OwnCertificates(issuer, [...new Set([...roles].map((role) => names[role]))], {
-      clock,
-      log,
-      onBug,
-    }),
+    new OwnCertificates(
+      issuer,
+      [...new Set([...roles].map((role) => names[role]))],
+      {
+        clock,
+        log,
+        onBug,
+      },
+      [names.expansion],
+    ),
   );
   if (servers.destination !== undefined) {
     destination = parts.use(
@@ -258,7 +263,7 @@ function ownNames(settings: ControlSettings): Readonly<Record<Role, string>> {
     serviceAccountId(account, namespace, namespace, trustDomain);
   const identity = id("linkerd-identity");
   const destination = id("linkerd-destination");
-  return { identity, destination, policy: destination, expansion: identity };
+  return { identity, destination, policy: destination, expansion: id("heddle-expansion") };
 }
 
 function newServer(log: Log): GrpcServer {

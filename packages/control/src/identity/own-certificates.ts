@@ -48,6 +48,7 @@ export class OwnCertificates implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #held = new Map<string, Held>();
+  readonly #selfContained: ReadonlySet<string>;
   readonly #stop = new AbortController();
   readonly #ticker: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
@@ -55,6 +56,10 @@ export class OwnCertificates implements AsyncDisposable {
   /** Renewals run one after the other. */
   #working: Promise<void> = Promise.resolve();
 
+  /**
+   * @param selfContained - Names whose chain ends with the trust anchors, for clients that know only
+   * the anchors' fingerprint yet.
+   */
   constructor(
     issuer: OwnIssuer,
     names: readonly string[],
@@ -63,8 +68,10 @@ export class OwnCertificates implements AsyncDisposable {
       readonly log: Log;
       readonly onBug: (error: unknown) => void;
     },
+    selfContained: readonly string[] = [],
   ) {
     this.#issuer = issuer;
+    this.#selfContained = new Set(selfContained);
     this.#clock = runtime.clock;
     this.#log = runtime.log;
     this.#onBug = runtime.onBug;
@@ -156,7 +163,8 @@ export class OwnCertificates implements AsyncDisposable {
   #take(held: Held, anchors: string, issued: OwnCertificate): void {
     const material = {
       anchors,
-      certificate: issued.chain.map(pemOf).join(""),
+      certificate:
+        issued.chain.map(pemOf).join("") + (this.#selfContained.has(held.name) ? anchors : ""),
       privateKey: held.key.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     };
     if (held.credentials === undefined) {
