@@ -1,43 +1,38 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Apiserver, startApiserver } from "@heddle/apiserver/server";
+import { type Apiserver, type ApiserverOptions, startApiserver } from "@heddle/apiserver/server";
 import { KubeClient } from "@heddle/kube/client";
-import { parseKubeconfig } from "@heddle/kube/kubeconfig";
+import { loadKubeconfig } from "@heddle/kube/kubeconfig";
 
-/** An embedded API server of its own for one test, with a client that may do everything. */
+/** The embedded API server on a folder of its own, and an administrator's client of it. */
 export class ApiStore implements AsyncDisposable {
-  readonly folder: string;
   readonly server: Apiserver;
   readonly client: KubeClient;
-  readonly #clients: KubeClient[] = [];
+  readonly folder: string;
 
-  private constructor(folder: string, server: Apiserver) {
-    this.folder = folder;
+  private constructor(server: Apiserver, client: KubeClient, folder: string) {
     this.server = server;
-    this.client = this.newClient(server.adminKubeconfig());
+    this.client = client;
+    this.folder = folder;
   }
 
-  static async start(): Promise<ApiStore> {
-    const folder = mkdtempSync(join(tmpdir(), "heddle-store-"));
-    return new ApiStore(folder, await startApiserver({ dataDir: folder }));
+  static async start(options: Omit<ApiserverOptions, "dataDir"> = {}): Promise<ApiStore> {
+    const folder = await mkdtemp(join(tmpdir(), "heddle-store-"));
+    const server = await startApiserver({ ...options, dataDir: folder });
+    const cluster = loadKubeconfig({ paths: [join(folder, "admin.kubeconfig")] });
+    return new ApiStore(server, new KubeClient({ cluster }), folder);
   }
 
-  /** A client by a kubeconfig's text; closed with the store. */
-  newClient(kubeconfig: string): KubeClient {
-    const client = new KubeClient({ cluster: parseKubeconfig(kubeconfig, this.folder) });
-    this.#clients.push(client);
-    return client;
-  }
-
-  /** As the control plane has it. */
+  /** A client that sees and does what a control plane may. */
   controlClient(): KubeClient {
-    return this.newClient(this.server.controlKubeconfig());
+    const cluster = loadKubeconfig({ paths: [join(this.folder, "control.kubeconfig")] });
+    return new KubeClient({ cluster });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client.close();
-    await this.server.close(0);
-    rmSync(this.folder, { recursive: true, force: true });
+    this.client.close();
+    await this.server.close();
+    await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -38,7 +38,9 @@ function pruneInto(
   }
   if (!isObject(value)) return;
   for (const key of Object.keys(value)) {
-    if (isWhole && ROOT_FIELDS.includes(key) && !schema.properties?.has(key)) continue;
+    // A definition that says `metadata: {type: object}` does not mean that it has no fields.
+    const isForeign = path === "" || !schema.properties?.has(key);
+    if (isWhole && isForeign && ROOT_FIELDS.includes(key)) continue;
     const field = fieldOf(schema, key);
     if (field !== undefined) {
       pruneInto(value[key]!, field, joinPath(path, key), dropped, field.isEmbedded === true);
