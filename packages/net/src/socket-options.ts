@@ -85,6 +85,12 @@ export function peerCredentials(fd: number): PeerCredentials {
   return credentials;
 }
 
+/** An option whose value is an int, by the kernel's numbers. For diagnosis and tests. */
+export function readNumber(fd: number, level: number, name: number): number {
+  if (getOption(fd, level, name, 4) !== 0) throw failure("read option", native().errno());
+  return native().memory.readInt32LE(0);
+}
+
 /** A second descriptor of the same socket. It is the caller's to close. */
 export function duplicateDescriptor(fd: number): number {
   const copy = native().fcntl(fd, F_DUPFD_CLOEXEC, 3);

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import type tls from "node:tls";
 import { type Clock, systemClock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
-import { parseLeaf } from "@heddle/wire/x509/leaf";
+import { type Leaf, parseLeaf } from "@heddle/wire/x509/leaf";
 import { verifyServerIdentity, verifyUse } from "@heddle/wire/x509/verify";
 import type { Credentials } from "./tls-credentials.ts";
 import type { TlsInfo } from "./transport.ts";
@@ -44,7 +44,7 @@ export function judgeServer(raw: tls.TLSSocket, client: ClientTls): TlsInfo {
     const cause = raw.authorizationError ?? "no certificate";
     throw new MeshError("tls_untrusted", "server", `Cannot trust server: ${cause}`);
   }
-  const leaf = parseLeaf(certificate.raw);
+  const leaf = parseServerLeaf(certificate.raw);
   const wallMs = (client.clock ?? systemClock).wallMs();
   if (client.serverId === undefined) verifyUse(leaf, "server", wallMs);
   else verifyServerIdentity(leaf, client.serverId, wallMs);
@@ -54,4 +54,14 @@ export function judgeServer(raw: tls.TLSSocket, client: ClientTls): TlsInfo {
     alpn: raw.alpnProtocol || undefined,
     serverName: client.serverName,
   };
+}
+
+/** The parser cannot know whose certificate it reads. */
+function parseServerLeaf(der: Uint8Array): Leaf {
+  try {
+    return parseLeaf(der);
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    throw new MeshError(error.code, "server", error.message, { cause: error });
+  }
 }
