@@ -16,11 +16,6 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/up.ts")).up,
   },
   {
-    name: "run",
-    summary: "Run a program as a member of the mesh, with its own sidecar",
-    load: async () => (await import("./commands/run.ts")).run,
-  },
-  {
     name: "invite",
     summary: "Print a one-use token with which a machine may join",
     load: async () => (await import("./commands/invite.ts")).invite,

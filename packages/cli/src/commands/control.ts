@@ -1,0 +1,20 @@
+import { type Command, UsageError } from "../command.ts";
+import { processLog } from "../process-log.ts";
+
+export const control: Command = {
+  name: "control",
+  summary: "Run the control plane: identity, destination, policy",
+  usage: "control",
+
+  async run(args, context) {
+    if (args.length > 0) {
+      throw new UsageError(
+        "control takes no arguments; its settings are HEDDLE_CONTROL_… variables",
+      );
+    }
+    const { runControl } = await import("@heddle/control/main");
+    const log = processLog(context, context.env("HEDDLE_LOG"), context.env("HEDDLE_LOG_FORMAT"));
+    await runControl(context.env, log.child("control"), context.stop);
+    return 0;
+  },
+};
