@@ -52,3 +52,20 @@ test("Supervised kills a process that ignores SIGTERM once its grace is over", a
   await child.close(20);
   assert.throws(() => process.kill(Number(pid), 0), { code: "ESRCH" });
 });
+
+test("Supervised.halt() keeps a process down until start()", async () => {
+  const events = new EventEmitter();
+  const spec = node("process.stdin.on('data', (d) => console.log(String(d).trim()))", {
+    onLine: (line) => events.emit("line", line),
+  });
+  await using child = new Supervised(spec, Log.silent());
+  child.write("one");
+  assert.deepEqual(await once(events, "line"), ["one"]);
+  await child.halt();
+  assert.equal(child.pid, undefined);
+  assert.equal(child.write("lost"), false);
+  child.start();
+  child.write("two");
+  assert.deepEqual(await once(events, "line"), ["two"]);
+  assert.equal(child.restarts, 0);
+});

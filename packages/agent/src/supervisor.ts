@@ -39,6 +39,7 @@ export class Supervised {
   #child: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
+  #isHalted = false;
   #restarts = 0;
   #startedMs = 0;
 
@@ -60,6 +61,31 @@ export class Supervised {
   /** Sends a signal to the process, if there is one; a death by it is restarted like any other. */
   kill(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);
+  }
+
+  /** One line to the process's standard input. @returns false if there is no process. */
+  write(line: string): boolean {
+    if (this.#child?.stdin?.writable !== true) return false;
+    this.#child.stdin.write(`${line}\n`);
+    return true;
+  }
+
+  /** Kills the process at once, and keeps it down until `start`. Resolves when it is gone. */
+  async halt(): Promise<void> {
+    this.#isHalted = true;
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Lets it run again after `halt`. */
+  start(): void {
+    if (!this.#isHalted || this.#isClosing) return;
+    this.#isHalted = false;
+    this.#start();
   }
 
   /** SIGTERM, and SIGKILL after `graceMs`. Returns when the process is gone. */
@@ -105,7 +131,7 @@ export class Supervised {
   #ended(code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#child === undefined) return;
     this.#child = undefined;
-    if (this.#isClosing) return;
+    if (this.#isClosing || this.#isHalted) return;
     const { name, onExit, fatalCodes } = this.#spec;
     onExit?.(code, signal);
     if (code !== null && (fatalCodes ?? [64]).includes(code)) {

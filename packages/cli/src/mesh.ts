@@ -29,6 +29,11 @@ export interface MeshProcess {
   readonly pid: number | undefined;
   readonly restarts: number;
   kill(signal: NodeJS.Signals): void;
+  /** Kills it and keeps it down until `start`. */
+  halt(): Promise<void>;
+  start(): void;
+  /** One line to its standard input. */
+  write(line: string): boolean;
 }
 
 /** A mesh whose control plane runs as our children. */
