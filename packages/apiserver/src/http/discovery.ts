@@ -128,7 +128,7 @@ export function subresourcesOf(type: ResourceType, view: VersionView): Subresour
       kind: "Scale",
       group: "autoscaling",
       version: "v1",
-      verbs: ["get", "update"],
+      verbs: ["get", "patch", "update"],
     });
   }
   if (type.key === "/serviceaccounts") {

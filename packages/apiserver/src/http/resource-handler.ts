@@ -1,8 +1,5 @@
 import { authorize } from "@heddle/apiserver/auth/authorizer";
-import { applyJsonPatch } from "@heddle/apiserver/json/json-patch";
-import { applyMergePatch } from "@heddle/apiserver/json/merge-patch";
-import { applyStrategicMerge } from "@heddle/apiserver/json/strategic-merge";
-import { isObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
 import type { FieldValidation } from "@heddle/apiserver/objects/admit";
@@ -25,11 +22,11 @@ import {
   noSuchPath,
   notFound,
   StatusError,
-  unsupportedMediaType,
 } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
+import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
 import type { Subresources } from "./subresources.ts";
 import type { Watches } from "./watches.ts";
@@ -123,7 +120,7 @@ export class ResourceHandler {
     const revise =
       exchange.method === "PUT"
         ? constant(await requireBody(exchange))
-        : await readPatch(exchange, target);
+        : await readPatch(exchange, target.view.schema, target.type.isCustom);
     const { writer } = this.#parts;
     const written = await writer.update(target, path.name, part, revise, writeOptions(exchange));
     this.#answer(exchange, target, written, 200);
@@ -186,8 +183,7 @@ export class ResourceHandler {
       } else throw methodNotAllowed();
       return;
     }
-    const body = verb === "get" ? undefined : await readSubresourceBody(exchange);
-    const answer = await this.#parts.subresources.handle({ exchange, path, target, verb, body });
+    const answer = await this.#parts.subresources.handle({ exchange, path, target, verb });
     if (answer === undefined) throw noSuchPath();
     exchange.sendJson(verb === "create" ? 201 : 200, answer);
   }
@@ -244,19 +240,6 @@ function permit(exchange: Exchange, path: ResourcePath, verb: Verb): void {
   throw forbidden({ group: path.group, plural: path.resource }, path.name, why);
 }
 
-async function requireBody(exchange: Exchange): Promise<Json> {
-  const body = await exchange.readJson();
-  if (body === undefined) throw badRequest("the request has no body");
-  return body;
-}
-
-async function readSubresourceBody(exchange: Exchange): Promise<Json | undefined> {
-  if (exchange.method === "PATCH") {
-    throw new StatusError(415, "UnsupportedMediaType", "this subresource takes no patches");
-  }
-  return await exchange.readJson();
-}
-
 function writeOptions({ query }: Exchange): WriteOptions {
   const wanted = query.get("fieldValidation") ?? "Warn";
   if (wanted !== "Ignore" && wanted !== "Warn" && wanted !== "Strict") {
@@ -268,34 +251,4 @@ function writeOptions({ query }: Exchange): WriteOptions {
 
 function constant(body: Json): Revise {
   return () => body;
-}
-
-/** Reads a patch, which is applied when the object's present state is known. */
-async function readPatch(exchange: Exchange, { type, view }: Target): Promise<Revise> {
-  const { mediaType } = exchange;
-  const isKnown =
-    mediaType === "application/json-patch+json" ||
-    mediaType === "application/merge-patch+json" ||
-    (mediaType === "application/strategic-merge-patch+json" && !type.isCustom);
-  if (!isKnown) {
-    const known = ["application/json-patch+json", "application/merge-patch+json"];
-    if (!type.isCustom) known.push("application/strategic-merge-patch+json");
-    throw unsupportedMediaType(
-      `the body of the request was in an unknown format - accepted media types include: ${known.join(", ")}`,
-    );
-  }
-  const patch = await requireBody(exchange);
-  return (current) => {
-    try {
-      if (mediaType === "application/json-patch+json") return applyJsonPatch(current, patch);
-      if (!isObject(patch)) throw new SyntaxError("the patch is not an object");
-      if (mediaType === "application/merge-patch+json") return applyMergePatch(current, patch);
-      return applyStrategicMerge(current, patch, view.schema);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new StatusError(422, "Invalid", `the patch does not apply: ${error.message}`, {
-        cause: error,
-      });
-    }
-  };
 }

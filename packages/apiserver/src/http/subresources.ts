@@ -26,6 +26,7 @@ import { badRequest, invalid, notFound } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
+import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
 
 export interface SubresourceRequest {
@@ -33,7 +34,6 @@ export interface SubresourceRequest {
   readonly path: ResourcePath;
   readonly target: Target;
   readonly verb: Verb;
-  readonly body: Json | undefined;
 }
 
 /** Tokens live at least ten minutes, and at most a day. */
@@ -75,7 +75,7 @@ export class Subresources {
   async handle(request: SubresourceRequest): Promise<JsonObject | undefined> {
     const { target, path, verb } = request;
     if (path.subresource === "token" && target.type.key === "/serviceaccounts") {
-      return verb === "create" ? this.#issueToken(request) : undefined;
+      return verb === "create" ? await this.#issueToken(request) : undefined;
     }
     const { scale } = target.view;
     if (path.subresource === "scale" && scale !== undefined)
@@ -126,7 +126,8 @@ export class Subresources {
     return { user: {}, error: verdict.why };
   }
 
-  #issueToken({ path, target, body }: SubresourceRequest): JsonObject {
+  async #issueToken({ exchange, path, target }: SubresourceRequest): Promise<JsonObject> {
+    const body = await exchange.readJson();
     const account = this.#entry(path, target).object;
     const object = isObject(body) ? body : {};
     const schema = builtInType("TokenRequest");
@@ -186,23 +187,22 @@ export class Subresources {
   }
 
   async #scale(request: SubresourceRequest, paths: ScalePaths): Promise<JsonObject | undefined> {
-    const { path, target, verb, body, exchange } = request;
-    if (verb === "get") return scaleOf(this.#entry(path, target), target, paths);
-    if (verb !== "update") return undefined;
-    const replicas = dig(body, "spec", "replicas") ?? 0;
-    if (typeof replicas !== "number" || !Number.isSafeInteger(replicas) || replicas < 0) {
-      throw invalid({ group: "autoscaling", kind: "Scale" }, path.name, [
-        invalidValue("spec.replicas", replicas, "must be greater than or equal to 0"),
-      ]);
-    }
-    const version = digString(body, "metadata", "resourceVersion");
+    const { path, target, verb, exchange } = request;
+    if (verb === "get") return scaleOf(this.#entry(path, target).object, target, paths);
+    if (verb !== "update" && verb !== "patch") return undefined;
+    const revise =
+      verb === "patch"
+        ? await readPatch(exchange, builtInType("Scale"), false)
+        : constant(await requireBody(exchange));
     const { entry } = await this.#writer.update(target, path.name, "object", (current) => {
+      const scale = revise(scaleOf(current, target, paths));
+      const version = digString(scale, "metadata", "resourceVersion");
+      const replicas = replicasIn(scale, path.name);
       if (version !== undefined) (current["metadata"] as JsonObject)["resourceVersion"] = version;
       setAt(current, paths.specReplicas, replicas);
       return current;
     });
-    exchange.response.statusCode = 200;
-    return scaleOf(entry, target, paths);
+    return scaleOf(entry.object, target, paths);
   }
 
   #entry(path: ResourcePath, { type, namespace }: Target): Entry {
@@ -242,8 +242,22 @@ function accessOf(spec: JsonObject): Access {
   };
 }
 
-function scaleOf(entry: Entry, target: Target, paths: ScalePaths): JsonObject {
-  const object = toView(entry.object, target);
+function constant(body: Json): () => Json {
+  return () => body;
+}
+
+function replicasIn(scale: Json, name: string): number {
+  const replicas = dig(scale, "spec", "replicas") ?? 0;
+  if (typeof replicas === "number" && Number.isSafeInteger(replicas) && replicas >= 0) {
+    return replicas;
+  }
+  throw invalid({ group: "autoscaling", kind: "Scale" }, name, [
+    invalidValue("spec.replicas", replicas, "must be greater than or equal to 0"),
+  ]);
+}
+
+function scaleOf(stored: JsonObject, target: Target, paths: ScalePaths): JsonObject {
+  const object = toView(stored, target);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object[
     "metadata"
   ] as JsonObject as Record<string, Json>;

@@ -1,12 +1,14 @@
 import type { Json } from "@heddle/apiserver/json/value";
-import { ANYTHING, type Schema } from "./schema.ts";
+import { ANYTHING, type Schema, type WireField } from "./schema.ts";
 
 /**
  * Reads the notation in which built-in types are written:
  *
- *     ServicePort: name string; port* int32; protocol (TCP|UDP) =TCP; tags [string] ~ set
+ *     ServicePort: 1:name string; 3:port* int32; 2:protocol (TCP|UDP) =TCP; 2.4:on bool?
  *
- * A star marks a required field. A type is a scalar below, the name of a type, `[T]` a list, `{T}` a
+ * In front stands the field's number in protobuf, behind those of embedded messages that JSON does
+ * not show. A star marks a required field; a question mark a scalar whose zero is not the same as
+ * its absence. A type is a scalar below, the name of a type, `[T]` a list, `{T}` a
  * map, or an enumeration of strings. Behind it: `=value` a default, `~key` a list that strategic
  * merge merges by that key (`~` alone: a list of scalars), `retain` a union whose other members it
  * drops, `set` a list without duplicates, `#a,b` a list with those keys (`#`: the merge key).
@@ -29,10 +31,11 @@ export function parseTypes(text: string): ReadonlyMap<string, Schema> {
     if (source === undefined) throw new SyntaxError(`no type ${name}`);
     const properties = new Map<string, Schema>();
     const required: string[] = [];
-    const made: Schema = { name, type: "object", properties, required };
+    const wire = new Map<string, WireField>();
+    const made: Schema = { name, type: "object", properties, required, wire };
     types.set(name, made);
     for (const field of source.split("; ")) {
-      if (field !== "") readField(field, resolve, properties, required);
+      if (field !== "") readField(field, resolve, { properties, required, wire });
     }
     return made;
   };
@@ -42,15 +45,20 @@ export function parseTypes(text: string): ReadonlyMap<string, Schema> {
 
 type Resolve = (name: string) => Schema;
 
-function readField(
-  text: string,
-  resolve: Resolve,
-  properties: Map<string, Schema>,
-  required: string[],
-): void {
-  const [lead = "", type = "", ...marks] = text.split(" ");
-  const key = lead.endsWith("*") ? lead.slice(0, -1) : lead;
-  if (key !== lead) required.push(key);
+interface Parts {
+  readonly properties: Map<string, Schema>;
+  readonly required: string[];
+  readonly wire: Map<string, WireField>;
+}
+
+function readField(text: string, resolve: Resolve, { properties, required, wire }: Parts): void {
+  const [lead = "", typeText = "", ...marks] = text.split(" ");
+  const [numbers, star] = lead.includes(":") ? lead.split(":") : ["", lead];
+  const key = star!.replace(/\*$/, "");
+  if (key !== star) required.push(key);
+  const keepsZero = typeText.endsWith("?");
+  const type = keepsZero ? typeText.slice(0, -1) : typeText;
+  if (numbers !== "") wire.set(key, { path: numbers!.split(".").map(Number), keepsZero });
   let schema = readType(type, resolve);
   for (const mark of marks) schema = readMark(mark, schema);
   if (schema.listType === "map" && schema.listMapKeys === undefined) {

@@ -2,6 +2,13 @@ import type { Json } from "@heddle/apiserver/json/value";
 
 export type SchemaType = "object" | "array" | "string" | "integer" | "number" | "boolean";
 
+export interface WireField {
+  /** The field's number; behind those of the messages that JSON does not show, if there are any. */
+  readonly path: readonly number[];
+  /** A zero was meant: for other fields, it stands for absence. */
+  readonly keepsZero: boolean;
+}
+
 /** Whether a text matches a pattern somewhere. */
 export type TextMatcher = (text: string) => boolean;
 
@@ -14,6 +21,8 @@ export interface Schema {
   readonly name?: string;
   /** Undefined: anything. */
   readonly type?: SchemaType;
+  /** How a built-in type's fields stand in Kubernetes' protobuf, by their JSON names. */
+  readonly wire?: ReadonlyMap<string, WireField>;
   readonly format?: string;
   readonly description?: string;
   readonly nullable?: boolean;

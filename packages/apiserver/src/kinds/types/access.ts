@@ -1,47 +1,49 @@
 /** Tokens, reviews and roles. The notation is that of `parseTypes`. */
 export const ACCESS_TYPES: string = `
-TokenRequest: metadata ObjectMeta; spec TokenRequestSpec; status TokenRequestStatus
-TokenRequestSpec: attestations {[string]}; audiences [string]; boundObjectRef
-  BoundObjectReference; expirationSeconds int64 =3600
-BoundObjectReference: apiVersion string; kind string; name string; uid string
-TokenRequestStatus: expirationTimestamp time; token string
-TokenReview: metadata ObjectMeta; spec* TokenReviewSpec; status TokenReviewStatus
-TokenReviewSpec: audiences [string]; token* string
-TokenReviewStatus: audiences [string]; authenticated bool; error string; user UserInfo
-UserInfo: extra {[string]}; groups [string]; uid string; username string
-SelfSubjectReview: metadata ObjectMeta; status SelfSubjectReviewStatus
-SelfSubjectReviewStatus: userInfo UserInfo
-SelfSubjectAccessReview: metadata ObjectMeta; spec* SelfSubjectAccessReviewSpec; status
+TokenRequest: 1:metadata ObjectMeta; 2:spec TokenRequestSpec; 3:status TokenRequestStatus
+TokenRequestSpec: 5:attestations {[string]}; 1:audiences [string]; 3:boundObjectRef
+  BoundObjectReference; 4:expirationSeconds int64? =3600
+BoundObjectReference: 2:apiVersion string; 1:kind string; 3:name string; 4:uid string
+TokenRequestStatus: 2:expirationTimestamp time; 1:token string
+TokenReview: 1:metadata ObjectMeta; 2:spec* TokenReviewSpec; 3:status TokenReviewStatus
+TokenReviewSpec: 2:audiences [string]; 1:token* string
+TokenReviewStatus: 4:audiences [string]; 1:authenticated bool; 3:error string; 2:user UserInfo
+UserInfo: 4:extra {[string]}; 3:groups [string]; 2:uid string; 1:username string
+SelfSubjectReview: 1:metadata ObjectMeta; 2:status SelfSubjectReviewStatus
+SelfSubjectReviewStatus: 1:userInfo UserInfo
+SelfSubjectAccessReview: 1:metadata ObjectMeta; 2:spec* SelfSubjectAccessReviewSpec; 3:status
   SubjectAccessReviewStatus
-SelfSubjectAccessReviewSpec: nonResourceAttributes NonResourceAttributes; resourceAttributes
+SelfSubjectAccessReviewSpec: 2:nonResourceAttributes NonResourceAttributes; 1:resourceAttributes
   ResourceAttributes
-NonResourceAttributes: path string; verb string
-ResourceAttributes: fieldSelector FieldSelectorAttributes; group string; labelSelector
-  LabelSelectorAttributes; name string; namespace string; resource string; subresource string;
-  verb string; version string
-FieldSelectorAttributes: rawSelector string; requirements [FieldSelectorRequirement]
-LabelSelectorAttributes: rawSelector string; requirements [LabelSelectorRequirement]
-SubjectAccessReviewStatus: allowed bool; denied bool; evaluationError string; reason string
-SubjectAccessReview: metadata ObjectMeta; spec* SubjectAccessReviewSpec; status
+NonResourceAttributes: 1:path string; 2:verb string
+ResourceAttributes: 8:fieldSelector FieldSelectorAttributes; 3:group string; 9:labelSelector
+  LabelSelectorAttributes; 7:name string; 1:namespace string; 5:resource string; 6:subresource
+  string; 2:verb string; 4:version string
+FieldSelectorAttributes: 1:rawSelector string; 2:requirements [FieldSelectorRequirement]
+LabelSelectorAttributes: 1:rawSelector string; 2:requirements [LabelSelectorRequirement]
+SubjectAccessReviewStatus: 1:allowed bool; 4:denied bool; 3:evaluationError string; 2:reason
+  string
+SubjectAccessReview: 1:metadata ObjectMeta; 2:spec* SubjectAccessReviewSpec; 3:status
   SubjectAccessReviewStatus
-SubjectAccessReviewSpec: extra {[string]}; groups [string]; nonResourceAttributes
-  NonResourceAttributes; resourceAttributes ResourceAttributes; uid string; user string
-LocalSubjectAccessReview: metadata ObjectMeta; spec* SubjectAccessReviewSpec; status
+SubjectAccessReviewSpec: 5:extra {[string]}; 4:groups [string]; 2:nonResourceAttributes
+  NonResourceAttributes; 1:resourceAttributes ResourceAttributes; 6:uid string; 3:user string
+LocalSubjectAccessReview: 1:metadata ObjectMeta; 2:spec* SubjectAccessReviewSpec; 3:status
   SubjectAccessReviewStatus
-SelfSubjectRulesReview: metadata ObjectMeta; spec* SelfSubjectRulesReviewSpec; status
+SelfSubjectRulesReview: 1:metadata ObjectMeta; 2:spec* SelfSubjectRulesReviewSpec; 3:status
   SubjectRulesReviewStatus
-SelfSubjectRulesReviewSpec: namespace string
-SubjectRulesReviewStatus: evaluationError string; incomplete bool; nonResourceRules
-  [NonResourceRule]; resourceRules [ResourceRule]
-NonResourceRule: nonResourceURLs [string]; verbs* [string]
-ResourceRule: apiGroups [string]; resourceNames [string]; resources [string]; verbs* [string]
-ClusterRole: aggregationRule AggregationRule; metadata ObjectMeta; rules [PolicyRule]
-AggregationRule: clusterRoleSelectors [LabelSelector]
-PolicyRule: apiGroups [string]; nonResourceURLs [string]; resourceNames [string]; resources
-  [string]; verbs* [string]
-ClusterRoleBinding: metadata ObjectMeta; roleRef* RoleRef; subjects [Subject]
-RoleRef: apiGroup string; kind* string; name* string
-Subject: apiGroup string; kind* string; name* string; namespace string
-Role: metadata ObjectMeta; rules [PolicyRule]
-RoleBinding: metadata ObjectMeta; roleRef* RoleRef; subjects [Subject]
+SelfSubjectRulesReviewSpec: 1:namespace string
+SubjectRulesReviewStatus: 4:evaluationError string; 3:incomplete bool; 2:nonResourceRules
+  [NonResourceRule]; 1:resourceRules [ResourceRule]
+NonResourceRule: 2:nonResourceURLs [string]; 1:verbs* [string]
+ResourceRule: 2:apiGroups [string]; 4:resourceNames [string]; 3:resources [string]; 1:verbs*
+  [string]
+ClusterRole: 3:aggregationRule AggregationRule; 1:metadata ObjectMeta; 2:rules [PolicyRule]
+AggregationRule: 1:clusterRoleSelectors [LabelSelector]
+PolicyRule: 2:apiGroups [string]; 5:nonResourceURLs [string]; 4:resourceNames [string];
+  3:resources [string]; 1:verbs* [string]
+ClusterRoleBinding: 1:metadata ObjectMeta; 3:roleRef* RoleRef; 2:subjects [Subject]
+RoleRef: 1:apiGroup string; 2:kind* string; 3:name* string
+Subject: 2:apiGroup string; 1:kind* string; 3:name* string; 4:namespace string
+Role: 1:metadata ObjectMeta; 2:rules [PolicyRule]
+RoleBinding: 1:metadata ObjectMeta; 3:roleRef* RoleRef; 2:subjects [Subject]
 `;
