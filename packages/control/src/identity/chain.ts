@@ -77,7 +77,11 @@ function isSignedBy(certificate: X509Certificate, signer: X509Certificate): bool
 }
 
 function nameOf(certificate: X509Certificate): string {
-  return `certificate "${certificate.subject.replaceAll("\n", ", ")}"`;
+  // Undefined where the subject is empty, whatever the type says.
+  const subject = certificate.subject as string | undefined;
+  return subject === undefined
+    ? "certificate without a subject"
+    : `certificate "${subject.replaceAll("\n", ", ")}"`;
 }
 
 function badCertificate(what: string, state: string, cause?: unknown): MeshError {
