@@ -25,7 +25,7 @@ export class ByteQueue {
   push(bytes: Uint8Array, start: number, end: number): void {
     const count = end - start;
     if (this.#end + count > this.#bytes.length) this.#makeRoom(count);
-    this.#bytes.set(bytes.subarray(start, end), this.#end);
+    Buffer.prototype.copy.call(bytes, this.#bytes, this.#end, start, end);
     this.#end += count;
   }
 

@@ -181,7 +181,7 @@ export class Http2Client implements HttpService, AsyncDisposable {
     const options = { h2Reason: code, retryable: true };
     // First those that wait, or one would take the place of a stream that is dropped.
     this.#failQueued(new Http2Error("h2_goaway", "server", message, options));
-    for (const stream of [...this.#connection.streams.values()]) {
+    for (const stream of this.#connection.streams.all()) {
       if (stream.id <= last || stream.isClosed) continue;
       this.#connection.dropStream(stream, new Http2Error("h2_goaway", "server", message, options));
     }

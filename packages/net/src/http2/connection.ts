@@ -33,6 +33,7 @@ import { Outbox } from "./outbox.ts";
 import type { TurnEnd } from "./runtime.ts";
 import { Sender } from "./sender.ts";
 import type { Http2Stream, StreamHost } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** What differs between the two roles. */
 export interface Http2Role {
@@ -77,7 +78,7 @@ const DRAIN_PING: Uint8Array = Uint8Array.from([0x68, 0x64, 0x6c, 0x64, 0x72, 0,
  * Longer than others, as the rules of the frames meet here on one state; sending is in `Sender`.
  */
 export class Http2Connection implements SocketHandler, FrameSink, StreamHost, TurnEnd {
-  readonly streams: Map<number, Http2Stream> = new Map();
+  readonly streams: StreamTable = new StreamTable();
   readonly limits: Http2Limits;
   readonly outbox: Outbox;
   readonly sender: Sender;
@@ -190,7 +191,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   open(stream: Http2Stream): void {
     stream.sendWindow = this.sender.peer.initialWindowBytes;
     stream.openedInRead = this.readCount;
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     this.concurrentStreams++;
     this.#priorities.give(PRIORITIES_PER_STREAM);
   }
@@ -685,7 +686,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     writeSettingsAck(this.outbox.open());
     this.sender.setHeaderTable(peer.headerTableBytes);
     const delta = peer.initialWindowBytes - windowBefore;
-    if (delta !== 0 && !this.sender.moveWindows(this.streams.values(), delta)) {
+    if (delta !== 0 && !this.sender.moveWindows(this.streams.all(), delta)) {
       this.fail(ErrorCode.flowControlError, "SETTINGS make a window too large");
       return;
     }
@@ -749,11 +750,11 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     const queue = stream.recvQueue;
     stream.recvQueue = undefined;
     if (queue !== undefined) this.#giveConnectionWindow(queue.length);
-    if (stream.id !== 0 && this.streams.delete(stream.id)) this.#role.streamFinished();
+    if (stream.id !== 0 && this.streams.remove(stream)) this.#role.streamFinished();
   }
 
   #failStreams(reason: MeshError): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       this.#closeOnWire(stream);
       if (stream.isOnlyBehind) continue;
       stream.fail(reason);

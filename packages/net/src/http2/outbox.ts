@@ -1,5 +1,5 @@
 import type { Output } from "@heddle/wire/hpack/output";
-import { Flag } from "@heddle/wire/http2/frame";
+import { Flag, FRAME_HEADER_BYTES } from "@heddle/wire/http2/frame";
 import type { Socket } from "../transport.ts";
 import { type Http2Runtime, SLAB_BYTES } from "./runtime.ts";
 
@@ -60,10 +60,14 @@ export class Outbox {
     return true;
   }
 
-  /** Whether DATA may be appended; control frames always may. Writes what fills the slab. */
-  hasRoom(): boolean {
+  /**
+   * Whether a frame of `count` bytes of DATA may be appended; control frames always may. Writes what
+   * is in the slab if the frame does not fit behind it. Hot.
+   */
+  hasRoom(count: number): boolean {
     if (this.#isBlocked || this.#isEnding) return false;
-    if (this.pendingBytes < SLAB_BYTES - 64) return true;
+    const slab = this.#slab;
+    if (slab === undefined || slab.end + count + FRAME_HEADER_BYTES <= SLAB_BYTES) return true;
     this.flush();
     return !this.#isBlocked;
   }

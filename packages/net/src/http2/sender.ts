@@ -31,7 +31,7 @@ export interface SenderHost {
 }
 
 /** Frames larger than this would let one stream hold up the others. */
-const MAX_SENT_FRAME_BYTES = 65_536;
+const MAX_SENT_FRAME_BYTES = 32_768;
 
 /**
  * The sending half of a connection: field sections in the order of the HPACK state, DATA as the
@@ -157,7 +157,7 @@ export class Sender {
   /** Sends of what waits as much as windows and socket allow. */
   pump(): void {
     let stream = this.#firstReady;
-    while (stream !== undefined && this.window > 0 && this.#outbox.hasRoom()) {
+    while (stream !== undefined && this.window > 0 && this.#outbox.hasRoom(0)) {
       this.#dequeue(stream);
       this.#sendWaiting(stream);
       stream = this.#firstReady;
@@ -225,7 +225,7 @@ export class Sender {
     let frames = 0;
     while (at < end) {
       const count = Math.min(end - at, stream.sendWindow, this.window, maxFrame);
-      if (count <= 0 || !this.#outbox.hasRoom()) break;
+      if (count <= 0 || !this.#outbox.hasRoom(count)) break;
       const out = this.#open();
       stream.lastFrameAt = this.#outbox.position;
       writeDataHeader(out, stream.id, count, false);

@@ -36,6 +36,8 @@ export class Http2Stream implements Flow, ResponseSink {
   readonly #host: StreamHost;
   /** 0 for a request that waits for its turn. */
   id = 0;
+  /** Link of the `StreamTable`. */
+  nextInPlace: Http2Stream | undefined;
   /** Neither side may send any more, or the stream was reset. */
   isClosed = false;
 

@@ -141,7 +141,8 @@ export class HpackEncoder {
       writeInteger(out, 0x80, 0x7f, staticIndex);
       return;
     }
-    const sequence = slot.values.get(value);
+    // Without an entry nothing is looked up, and a string that comes once is never hashed.
+    const sequence = slot.values.size === 0 ? undefined : slot.values.get(value);
     if (sequence !== undefined) {
       slot.hotValue = value;
       slot.hotIndex = sequence;
