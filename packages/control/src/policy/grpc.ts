@@ -146,7 +146,8 @@ function destinationOf(
       const split = splitAuthority(target.value);
       const { host, port = 80 } = split ?? { host: "" };
       if (host === "" || port === 0) {
-        throw new GrpcError(GrpcStatus.invalidArgument, `Invalid authority: ${target.value}`);
+        const message = `Invalid authority: ${JSON.stringify(target.value)}`;
+        throw new GrpcError(GrpcStatus.invalidArgument, message);
       }
       const name = parseDnsName(host.replace(/\.+$/, ""));
       return name === undefined ? undefined : outbound.lookupName(name, port);
