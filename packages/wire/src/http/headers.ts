@@ -97,7 +97,9 @@ export class HeaderMap {
   #deleteFrom(start: number, name: string): void {
     const flat = this.#flat;
     let kept = start;
-    for (let i = start; i < flat.length; i += 2) {
+    while (kept < flat.length && flat[kept] !== name) kept += 2;
+    if (kept >= flat.length) return;
+    for (let i = kept + 2; i < flat.length; i += 2) {
       if (flat[i] === name) continue;
       flat[kept] = flat[i]!;
       flat[kept + 1] = flat[i + 1]!;

@@ -19,6 +19,8 @@ export class FieldCache {
   readonly #lines: Uint8Array = new Uint8Array(SLOTS * SLOT_BYTES);
   readonly #lengths: Uint8Array = new Uint8Array(SLOTS);
   readonly #credits: Uint8Array = new Uint8Array(SLOTS);
+  /** The last line that missed, by its full hash: only what misses twice is worth its place. */
+  readonly #missed: Int32Array = new Int32Array(SLOTS);
   readonly #kinds: Uint8Array = new Uint8Array(SLOTS);
   readonly #names: string[] = new Array<string>(SLOTS).fill("");
   readonly #values: string[] = new Array<string>(SLOTS).fill("");
@@ -27,7 +29,7 @@ export class FieldCache {
   find(bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start;
     if (length > SLOT_BYTES || length < 4) return false;
-    const slot = slotOf(bytes, start, end);
+    const slot = slotOf(hashOf(bytes, start, end));
     if (this.#lengths[slot] !== length) return false;
     const lines = this.#lines;
     const offset = slot * SLOT_BYTES - start;
@@ -50,7 +52,12 @@ export class FieldCache {
     const { bytes, start, end } = line;
     const length = end - start;
     if (length > SLOT_BYTES || length < 4) return;
-    const slot = slotOf(bytes, start, end);
+    const hash = hashOf(bytes, start, end);
+    const slot = slotOf(hash);
+    if (this.#missed[slot] !== hash) {
+      this.#missed[slot] = hash;
+      return;
+    }
     if (this.#credits[slot]! > 0) {
       this.#credits[slot]!--;
       return;
@@ -65,7 +72,7 @@ export class FieldCache {
 }
 
 /** Of the length and six bytes, mostly of the end. At least 4 bytes. */
-function slotOf(bytes: Uint8Array, start: number, end: number): number {
+function hashOf(bytes: Uint8Array, start: number, end: number): number {
   let hash = end - start;
   hash = Math.imul(hash ^ bytes[start]!, 0x01000193);
   hash = Math.imul(hash ^ bytes[start + 2]!, 0x01000193);
@@ -73,5 +80,9 @@ function slotOf(bytes: Uint8Array, start: number, end: number): number {
   hash = Math.imul(hash ^ bytes[end - 4]!, 0x01000193);
   hash = Math.imul(hash ^ bytes[end - 2]!, 0x01000193);
   hash = Math.imul(hash ^ bytes[end - 1]!, 0x01000193);
+  return hash;
+}
+
+function slotOf(hash: number): number {
   return (hash ^ (hash >>> 13)) & (SLOTS - 1);
 }

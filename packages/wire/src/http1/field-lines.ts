@@ -1,24 +1,26 @@
 import { MeshError } from "@heddle/base/errors";
 import type { OutBuffer } from "../out-buffer.ts";
-import { TOKEN } from "./ascii.ts";
+import { latin1, TOKEN } from "./ascii.ts";
 
 const SLOTS = 512;
-const SLOT_BYTES = 160;
+const MAX_LINE_BYTES = 160;
 const MAX_CREDIT = 8;
 /** What may not stand in a value. Finding it here means that a layer let something through. */
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
-const SECRET = /^(proxy-)?authorization$|^(set-)?cookie$/;
+const SECRETS = new Set(["authorization", "proxy-authorization", "cookie", "set-cookie"]);
 
 /**
- * Writes field lines, and remembers those that come again: they are checked and encoded once. The
- * mirror image of `FieldCache`, with the same rule of replacement, and without secrets as well.
+ * Writes field lines, and remembers those that come again as one checked string, which the runtime
+ * copies faster than a loop. The mirror image of `FieldCache`, with the same rule of replacement,
+ * and without secrets as well.
  */
 export class FieldLines {
-  readonly #lines: Uint8Array = new Uint8Array(SLOTS * SLOT_BYTES);
-  readonly #lengths: Uint8Array = new Uint8Array(SLOTS);
   readonly #credits: Uint8Array = new Uint8Array(SLOTS);
+  /** The last field that missed, by its full hash: only what misses twice is worth its place. */
+  readonly #missed: Int32Array = new Int32Array(SLOTS);
   readonly #names: string[] = new Array<string>(SLOTS).fill("");
   readonly #values: string[] = new Array<string>(SLOTS).fill("");
+  readonly #lines: string[] = new Array<string>(SLOTS).fill("");
 
   /**
    * Appends `name: value CRLF`. Hot.
@@ -26,13 +28,11 @@ export class FieldLines {
    * @throws MeshError on a name that is no lower-case token, or a value that would break its line.
    */
   write(out: OutBuffer, name: string, value: string): void {
-    const slot = slotOf(name, value);
-    if (this.#names[slot] === name && this.#values[slot] === value) {
+    const hash = hashOf(name, value);
+    const slot = (hash ^ (hash >>> 13)) & (SLOTS - 1);
+    if (name !== "" && this.#names[slot] === name && this.#values[slot] === value) {
       if (this.#credits[slot]! < MAX_CREDIT) this.#credits[slot]!++;
-      const length = this.#lengths[slot]!;
-      out.room(length);
-      copy(this.#lines, slot * SLOT_BYTES, out.bytes, out.end, length);
-      out.end += length;
+      out.latin1(this.#lines[slot]!);
       return;
     }
     check(name, value);
@@ -44,24 +44,19 @@ export class FieldLines {
     out.latin1(value);
     out.byte(0x0d);
     out.byte(0x0a);
-    this.#remember(slot, name, value, out, start);
-  }
-
-  #remember(slot: number, name: string, value: string, out: OutBuffer, start: number): void {
-    const length = out.end - start;
-    if (length > SLOT_BYTES || SECRET.test(name)) return;
-    if (this.#credits[slot]! > 0) {
+    if (this.#missed[slot] !== hash) {
+      this.#missed[slot] = hash;
+    } else if (this.#credits[slot]! > 0) {
       this.#credits[slot]!--;
-      return;
+    } else if (out.end - start <= MAX_LINE_BYTES && !SECRETS.has(name)) {
+      this.#names[slot] = name;
+      this.#values[slot] = value;
+      this.#lines[slot] = latin1(out.bytes, start, out.end);
     }
-    copy(out.bytes, start, this.#lines, slot * SLOT_BYTES, length);
-    this.#lengths[slot] = length;
-    this.#names[slot] = name;
-    this.#values[slot] = value;
   }
 }
 
-function slotOf(name: string, value: string): number {
+function hashOf(name: string, value: string): number {
   const length = value.length;
   let hash = (name.length << 8) ^ length;
   if (length > 0) {
@@ -69,12 +64,8 @@ function slotOf(name: string, value: string): number {
     hash = Math.imul(hash ^ value.charCodeAt(length >>> 1), 0x01000193);
     hash = Math.imul(hash ^ value.charCodeAt(0), 0x01000193);
   }
-  hash = Math.imul(hash ^ name.charCodeAt(name.length >>> 1), 0x01000193);
-  return (hash ^ (hash >>> 13)) & (SLOTS - 1);
-}
-
-function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, length: number): void {
-  for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
+  // A name may be empty here, which `check` refuses.
+  return Math.imul(hash ^ name.charCodeAt(name.length >>> 1), 0x01000193);
 }
 
 function check(name: string, value: string): void {

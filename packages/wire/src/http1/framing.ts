@@ -19,7 +19,7 @@ export class Framing {
   closes = false;
   keepsAlive = false;
   upgrades = false;
-  /** There is a field that is for this connection only. */
+  /** There is a field to strip, beside those that `isPlainConnection` tells. */
   hasHopByHop = false;
   /** The `upgrade` field; empty if there is none. */
   protocol = "";
@@ -56,7 +56,6 @@ export class Framing {
         this.hasHost = true;
         break;
       case FieldKind.CONNECTION:
-        this.hasHopByHop = true;
         this.#noteConnection(value);
         break;
       case FieldKind.UPGRADE:
@@ -96,6 +95,7 @@ export class Framing {
     if (value === "close") this.closes = true;
     else if (value === "keep-alive") this.keepsAlive = true;
     else {
+      this.hasHopByHop = true;
       for (const option of value.split(",")) {
         const name = option.trim().toLowerCase();
         if (name === "close") this.closes = true;
@@ -122,4 +122,9 @@ export class Framing {
   #bad(found: string): Error {
     return http1Error("http1_bad_framing", this.#side, found);
   }
+}
+
+/** A `connection` field that names no other field: noted, it can be dropped, as most of them are. */
+export function isPlainConnection(kind: FieldKind, value: string): boolean {
+  return kind === FieldKind.CONNECTION && (value === "close" || value === "keep-alive");
 }

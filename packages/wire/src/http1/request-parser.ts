@@ -26,7 +26,7 @@ import { http1Error } from "./errors.ts";
 import { FieldCache } from "./field-cache.ts";
 import { FieldKind, FieldNames } from "./field-names.ts";
 import { FieldReader } from "./field-reader.ts";
-import { Framing } from "./framing.ts";
+import { Framing, isPlainConnection } from "./framing.ts";
 import { LineReader, MORE, TOO_LONG } from "./line-reader.ts";
 import { readTarget, type Target } from "./target.ts";
 
@@ -194,9 +194,13 @@ export class RequestParser {
     }
     const field = this.#field;
     field.read(this.#line);
-    if (field.kind !== FieldKind.ORDINARY) this.#framing.note(field.kind, field.value);
-    // How this hop frames its body says nothing about the next.
-    if (field.kind !== FieldKind.TRANSFER_ENCODING) this.headers.append(field.name, field.value);
+    if (field.kind !== FieldKind.ORDINARY) {
+      this.#framing.note(field.kind, field.value);
+      // How this hop frames its body says nothing about the next, nor how long it lasts.
+      if (field.kind === FieldKind.TRANSFER_ENCODING) return;
+      if (isPlainConnection(field.kind, field.value)) return;
+    }
+    this.headers.append(field.name, field.value);
   }
 
   #finish(): void {

@@ -16,7 +16,7 @@ import { FIELD_TEXT, isDigit, SPACE } from "./ascii.ts";
 import { http1Error } from "./errors.ts";
 import { FieldKind } from "./field-names.ts";
 import { FieldReader } from "./field-reader.ts";
-import { Framing } from "./framing.ts";
+import { Framing, isPlainConnection } from "./framing.ts";
 import { LineReader, TOO_LONG } from "./line-reader.ts";
 import { DEFAULT_HEAD_LIMITS, type HeadLimits, type ParserTables } from "./request-parser.ts";
 
@@ -168,6 +168,7 @@ export class ResponseParser {
         break;
       default:
         this.#framing.note(field.kind, field.value);
+        if (isPlainConnection(field.kind, field.value)) return;
     }
     this.headers.append(field.name, field.value);
   }
