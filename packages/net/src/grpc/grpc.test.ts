@@ -407,6 +407,28 @@ test("more calls than the limit are refused, and fewer again served", async () =
   await world.client.unary(unary, {});
 });
 
+test("one peer cannot take all calls", async () => {
+  const handlers: Handlers<typeof Echo> = { unary: () => new Promise(() => {}) };
+  await using world = await start(handlers, { maxCallsPerPeer: 1 });
+  await using other = await world.host.connect();
+  const abort = new AbortController();
+  const options = { signal: abort.signal };
+  const second = new GrpcClient(other, { authority: "a" });
+  const held = [world.client, second].map((client) => client.unary(unary, {}, options));
+  const ended = Promise.allSettled(held);
+  await world.begun(2);
+  const third = world.client.unary(unary, {});
+  await assert.rejects(third, withStatus(GrpcStatus.resourceExhausted));
+  abort.abort();
+  await ended;
+});
+
+test("a request that does not come is not waited for", async () => {
+  await using world = await start(echoHandlers(), { requestTimeoutMs: 5 });
+  const trailers = await world.raw("/heddle.echo.v1.Echo/Unary", {}, "POST", undefined, false);
+  assert.equal(trailers.get("grpc-status"), String(GrpcStatus.cancelled));
+});
+
 test("streams over the connection's limit wait for their turn", async () => {
   await using world = await start(echoHandlers(), {}, { maxConcurrentStreams: 1 });
   // The client knows the limit only after the server's first words.
@@ -484,14 +506,15 @@ interface World extends AsyncDisposable {
   readonly client: GrpcClient;
   /** No call is left on the server. */
   idle(): Promise<void>;
-  /** A call is there. */
-  begun(): Promise<void>;
+  /** So many calls are there. Default 1. */
+  begun(count?: number): Promise<void>;
   /** Sends a request of any shape. Gives the last fields of the answer, `:status` among them. */
   raw(
     path: string,
     fields: Record<string, string>,
     method?: string,
     body?: Uint8Array,
+    isComplete?: boolean,
   ): Promise<Map<string, string>>;
 }
 
@@ -512,8 +535,8 @@ async function start(
     connection,
     client: new GrpcClient(connection, { authority: host.authority }),
     idle: () => until(() => server.activeCalls === 0),
-    begun: () => until(() => server.activeCalls > 0),
-    raw: (path, fields, method = "POST", body) =>
+    begun: (count = 1) => until(() => server.activeCalls >= count),
+    raw: (path, fields, method = "POST", body, isComplete = true) =>
       new Promise((resolve, reject) => {
         const headers = HeaderMap.of({ te: "trailers", "content-type": "application/grpc" });
         for (const [name, value] of Object.entries(fields)) headers.set(name, value);
@@ -539,7 +562,7 @@ async function start(
           abort: reject,
         });
         if (body !== undefined) sink.data(body, 0, body.length);
-        sink.end(undefined);
+        if (isComplete) sink.end(undefined);
       }),
     [Symbol.asyncDispose]: async () => {
       await connection.close(1000);

@@ -22,6 +22,8 @@ export interface ServedMethod {
 /** What a call needs of its server. */
 export interface CallHost {
   readonly maxMessageBytes: number;
+  /** For the one request of a method that has one. */
+  readonly requestTimeoutMs: number;
   nowMs(): number;
   /** Nothing more will be sent for this call. */
   finished(call: ServerCall): void;
@@ -57,6 +59,8 @@ export class ServerCall implements BodySink, CallContext {
   readonly #requests: Incoming<Message> | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
+  /** Runs until the request is complete, if there is one only. */
+  #requestTimer: NodeJS.Timeout | undefined;
   /** Of a method with one request. */
   #request: Message | undefined;
   /** Made when somebody asks for the signal. */
@@ -111,6 +115,10 @@ export class ServerCall implements BodySink, CallContext {
   /** Runs the handler, or makes it wait for the request. */
   start(): void {
     if (this.#requests !== undefined) void this.#run(this.#requests);
+    else {
+      const onTimeout = (): void => this.finish(new GrpcError(GrpcStatus.cancelled, SLOW_REQUEST));
+      this.#requestTimer = setTimeout(onTimeout, this.#host.requestTimeoutMs);
+    }
   }
 
   data(bytes: Uint8Array, start: number, end: number): void {
@@ -125,6 +133,7 @@ export class ServerCall implements BodySink, CallContext {
 
   end(): void {
     if (this.#isFinished) return;
+    clearTimeout(this.#requestTimer);
     if (this.#reader.isPartial) {
       this.finish(
         new GrpcError(GrpcStatus.internal, "Cannot read message: the request ended in it"),
@@ -183,6 +192,7 @@ export class ServerCall implements BodySink, CallContext {
   #settle(error: GrpcError | undefined): void {
     this.#isFinished = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#requestTimer);
     if (error !== undefined) {
       this.#reason = error;
       this.#controller?.abort(error);
@@ -277,6 +287,8 @@ export class ServerCall implements BodySink, CallContext {
     if (!isAbort && toGrpcError(thrown).isBug) this.#host.bug(this.path, thrown);
   }
 }
+
+const SLOW_REQUEST = "Cannot read request: it took too long to come";
 
 /** An answer without a body: its head is its trailers. */
 export function sendTrailersOnly(response: ResponseSink, trailers: HeaderMap): void {

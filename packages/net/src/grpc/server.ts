@@ -24,8 +24,15 @@ export const DEFAULT_MAX_MESSAGE_BYTES = 4_194_304;
 export interface GrpcServerOptions {
   /** Of one request message. Default 4 MiB. */
   readonly maxMessageBytes?: number;
-  /** Calls at a time, over all connections; more are refused. Default 10,000. */
+  /**
+   * Calls at a time, over all connections; more are refused. Default 100,000, as each proxy of a
+   * mesh holds dozens of watches.
+   */
   readonly maxCalls?: number;
+  /** The same for each view of `forPeer`, so that no peer takes it all. Default 10,000. */
+  readonly maxCallsPerPeer?: number;
+  /** How long a client may take to send the request of a method that has one. Default 60 s. */
+  readonly requestTimeoutMs?: number;
   /** Hears of handlers' bugs. */
   readonly log?: Log;
   /** Counts them. */
@@ -40,16 +47,20 @@ export interface GrpcServerOptions {
 export class GrpcServer implements HttpService, AsyncDisposable {
   readonly #methods = new Map<string, ServedMethod>();
   readonly #services: DescService[] = [];
-  readonly #calls = new Set<ServerCall>();
+  readonly #calls = new Map<ServerCall, Peer>();
   readonly #host: CallHost;
   readonly #maxCalls: number;
+  readonly #maxCallsPerPeer: number;
+  readonly #nobody: Peer = { peer: {}, calls: 0 };
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(options: GrpcServerOptions = {}) {
     const log = options.log ?? Log.silent();
-    this.#maxCalls = options.maxCalls ?? 10_000;
+    this.#maxCalls = options.maxCalls ?? 100_000;
+    this.#maxCallsPerPeer = options.maxCallsPerPeer ?? 10_000;
     this.#host = {
       maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
+      requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
       nowMs: options.nowMs ?? (() => performance.now()),
       finished: (call) => this.#onFinished(call),
       bug: (path, thrown) => {
@@ -91,11 +102,12 @@ export class GrpcServer implements HttpService, AsyncDisposable {
 
   /** The same server, as one connection sees it. */
   forPeer(peer: GrpcPeer): HttpService {
-    return { call: (head, flow, response) => this.#call(peer, head, flow, response) };
+    const counted = { peer, calls: 0 };
+    return { call: (head, flow, response) => this.#call(counted, head, flow, response) };
   }
 
   call(head: RequestHead, flow: Flow, response: ResponseSink): BodySink {
-    return this.#call(NOBODY, head, flow, response);
+    return this.#call(this.#nobody, head, flow, response);
   }
 
   /**
@@ -105,7 +117,7 @@ export class GrpcServer implements HttpService, AsyncDisposable {
   async close(graceMs = 0): Promise<void> {
     if (this.#closing === undefined) {
       this.#closing = Promise.withResolvers();
-      for (const call of [...this.#calls]) if (call.streamsAnswers) call.finish(closing());
+      for (const call of [...this.#calls.keys()]) if (call.streamsAnswers) call.finish(closing());
       this.#onIdle();
     }
     const timer = setTimeout(() => this.destroy(closing()), graceMs);
@@ -120,7 +132,7 @@ export class GrpcServer implements HttpService, AsyncDisposable {
       reason instanceof GrpcError
         ? reason
         : new GrpcError(GrpcStatus.unavailable, reason.message, { cause: reason });
-    for (const call of [...this.#calls]) call.finish(error);
+    for (const call of [...this.#calls.keys()]) call.finish(error);
     this.#onIdle();
   }
 
@@ -128,7 +140,7 @@ export class GrpcServer implements HttpService, AsyncDisposable {
     return this.close();
   }
 
-  #call(peer: GrpcPeer, head: RequestHead, flow: Flow, response: ResponseSink): BodySink {
+  #call(from: Peer, head: RequestHead, flow: Flow, response: ResponseSink): BodySink {
     if (head.method !== "POST") return answerHttp(response, 405, { allow: "POST" });
     if (!isGrpc(head.headers.get("content-type"))) {
       return answerHttp(response, 415, { accept: "application/grpc" });
@@ -138,7 +150,7 @@ export class GrpcServer implements HttpService, AsyncDisposable {
       return refuse(response, GrpcStatus.unimplemented, `Cannot call ${head.path}: no such method`);
     }
     if (this.#closing !== undefined) return refuse(response, GrpcStatus.unavailable, CLOSING);
-    if (this.#calls.size >= this.#maxCalls) {
+    if (this.#calls.size >= this.#maxCalls || from.calls >= this.#maxCallsPerPeer) {
       return refuse(
         response,
         GrpcStatus.resourceExhausted,
@@ -161,13 +173,17 @@ export class GrpcServer implements HttpService, AsyncDisposable {
         `Cannot call: ${(error as SyntaxError).message}`,
       );
     }
+    const { peer } = from;
     const call = new ServerCall(this.#host, { served, head, flow, response, peer, timeoutMs });
-    this.#calls.add(call);
+    this.#calls.set(call, from);
+    from.calls++;
     call.start();
     return call;
   }
 
   #onFinished(call: ServerCall): void {
+    const from = this.#calls.get(call);
+    if (from !== undefined) from.calls--;
     this.#calls.delete(call);
     this.#onIdle();
   }
@@ -177,7 +193,11 @@ export class GrpcServer implements HttpService, AsyncDisposable {
   }
 }
 
-const NOBODY: GrpcPeer = {};
+/** A peer, and how many calls it has. */
+interface Peer {
+  readonly peer: GrpcPeer;
+  calls: number;
+}
 
 const CLOSING = "server is closing";
 
