@@ -225,7 +225,8 @@ export class MemorySocket implements Socket {
     else peer.#outgoing[0] = chunk.subarray(length);
     peer.#outgoingBytes -= length;
     this.bytesRead += length;
-    const lent = new Uint8Array(length + 10).fill(POISON);
+    // A Buffer, as real sockets lend: its `slice` is a view, and must not be mistaken for a copy.
+    const lent = Buffer.alloc(length + 10, POISON);
     lent.set(chunk.subarray(0, length), 7);
     this.#guard(() => this.#handler!.onData(lent, 7, 7 + length));
     lent.fill(POISON);

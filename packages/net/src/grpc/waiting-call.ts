@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import type { MeshError } from "@heddle/base/errors";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 import type { BodySink, Flow, HttpService, RequestHead, ResponseSink } from "../http.ts";
@@ -48,7 +49,7 @@ export class WaitingCall implements BodySink {
 
   data(bytes: Uint8Array, start: number, end: number): void {
     if (this.#sink !== undefined) this.#sink.data(bytes, start, end);
-    else if (!this.#isOver) this.#chunks.push(bytes.slice(start, end));
+    else if (!this.#isOver) this.#chunks.push(copyRange(bytes, start, end));
   }
 
   end(trailers: HeaderMap | undefined): void {

@@ -1,4 +1,5 @@
 import { gzipSync } from "node:zlib";
+import { copyRange } from "@heddle/base/bytes";
 import {
   type BodySink,
   DISCARD,
@@ -169,7 +170,7 @@ class SmallBody implements BodySink {
   data(bytes: Uint8Array, start: number, end: number): void {
     const hadRoom = this.#bytes <= MAX_BODY_BYTES;
     this.#bytes += end - start;
-    if (this.#bytes <= MAX_BODY_BYTES) this.#chunks.push(bytes.slice(start, end));
+    if (this.#bytes <= MAX_BODY_BYTES) this.#chunks.push(copyRange(bytes, start, end));
     else if (hadRoom) this.#done(undefined);
   }
 

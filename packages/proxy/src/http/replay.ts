@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import type { BodySink } from "@heddle/net/http";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 
@@ -37,7 +38,7 @@ export class ReplayBuffer {
       this.drop();
       return;
     }
-    this.#chunks.push(bytes.slice(start, end));
+    this.#chunks.push(copyRange(bytes, start, end));
   }
 
   end(trailers: HeaderMap | undefined): void {

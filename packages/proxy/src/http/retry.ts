@@ -1,4 +1,5 @@
 import type { Backoff } from "@heddle/base/backoff";
+import { copyRange } from "@heddle/base/bytes";
 import { MeshError } from "@heddle/base/errors";
 import type { Counter } from "@heddle/base/metrics";
 import type { Timer, TimerWheel } from "@heddle/base/timer-wheel";
@@ -230,7 +231,7 @@ class Attempt implements ResponseSink {
     if (this.#state === DISCARDED) return;
     const isFirst = this.#chunks === undefined;
     this.#chunks ??= [];
-    this.#chunks.push(bytes.slice(start, end));
+    this.#chunks.push(copyRange(bytes, start, end));
     if (this.#state !== PEEKING) return;
     if (!isFirst) {
       this.#judged(false);

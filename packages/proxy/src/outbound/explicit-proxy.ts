@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import { MeshError } from "@heddle/base/errors";
 import { parseDnsName } from "@heddle/model/dns-name";
 import { parseIp } from "@heddle/model/network";
@@ -138,7 +139,7 @@ class DiscoveringRequest implements BodySink {
   }
 
   data(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#inner === undefined) this.#chunks.push(bytes.slice(start, end));
+    if (this.#inner === undefined) this.#chunks.push(copyRange(bytes, start, end));
     else this.#inner.data(bytes, start, end);
   }
 

@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import { MeshError } from "@heddle/base/errors";
 import {
   type BodySink,
@@ -118,7 +119,7 @@ class QueuedRequest extends Waiter<HttpEndpoint> implements BodySink {
     if (this.#state === SENT) this.#inner.data(bytes, start, end);
     else if (this.#state === WAITING) {
       this.#chunks ??= [];
-      this.#chunks.push(bytes.slice(start, end));
+      this.#chunks.push(copyRange(bytes, start, end));
     }
   }
 

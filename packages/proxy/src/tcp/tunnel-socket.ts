@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import type { MeshError } from "@heddle/base/errors";
 import { MeshError as Failure } from "@heddle/base/errors";
 import type { BodySink, Flow, HttpVersion, ResponseSink } from "@heddle/net/http";
@@ -107,7 +108,7 @@ export class TunnelSocket implements Socket {
       return;
     }
     this.#flow.pause();
-    this.#backlog.push(bytes.slice(start, end));
+    this.#backlog.push(copyRange(bytes, start, end));
     this.#schedule();
   }
 

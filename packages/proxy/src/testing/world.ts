@@ -21,6 +21,8 @@ export interface TestWorldOptions {
   /** For `TEST_ID`. */
   readonly leaf: TestLeaf;
   readonly env?: Readonly<Record<string, string>>;
+  /** How long certificates hold, as Certify says. Default: an hour. */
+  readonly validMs?: number;
   /** Lines of the proxy's log. */
   readonly log?: (line: string) => void;
 }
@@ -48,6 +50,7 @@ export class TestWorld implements AsyncDisposable {
 
   static async start(options: TestWorldOptions): Promise<TestWorld> {
     const control = await ScriptedControl.start(options.leaf);
+    control.validMs = options.validMs ?? control.validMs;
     const directory = mkdtempSync(join(tmpdir(), "heddle-proxy-"));
     writeFileSync(join(directory, "csr.der"), "csr");
     writeFileSync(join(directory, "key.p8"), options.leaf.keyDer);
@@ -67,6 +70,13 @@ export class TestWorld implements AsyncDisposable {
     const runtime = startRuntime(config, log);
     await runtime.identity.ready;
     return new TestWorld(control, config, runtime, directory);
+  }
+
+  /** The listeners of the configuration, in its order: captured, declared, explicit proxy. */
+  async configuredOutbound(): Promise<readonly SocketAddress[]> {
+    const outbound = await startOutbound(this.config.outbound, this.runtime);
+    this.#parts.use(outbound);
+    return outbound.listeners.map(({ address }) => address);
   }
 
   /** A listener whose connections want to go to `destination`; `ip:port`. */

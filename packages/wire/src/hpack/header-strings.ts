@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import { readHuffman } from "./huffman.ts";
 
 /** The string may be the name of a field of an HTTP/2 message (RFC 9113 §8.2.1), pseudo or not. */
@@ -61,7 +62,7 @@ export class HeaderStrings {
       return true;
     }
     const { text, validity } = this;
-    this.#slots[place] = { encoded: bytes.slice(start, end), isHuffman, text, validity };
+    this.#slots[place] = { encoded: copyRange(bytes, start, end), isHuffman, text, validity };
     return true;
   }
 

@@ -1,3 +1,4 @@
+import { copyRange } from "@heddle/base/bytes";
 import type { MeshError } from "@heddle/base/errors";
 import { HeaderMap } from "@heddle/wire/http/headers";
 import {
@@ -51,7 +52,7 @@ export class Gather implements ResponseSink {
   data(bytes: Uint8Array, start: number, end: number): void {
     if (this.isEnded || this.error !== undefined) throw new Error("data after the end");
     this.byteCount += end - start;
-    if (this.#keep) this.#chunks.push(Buffer.from(bytes.slice(start, end)));
+    if (this.#keep) this.#chunks.push(Buffer.from(copyRange(bytes, start, end)));
     this.onData?.(end - start);
     this.#wake();
   }
