@@ -35,8 +35,6 @@ export interface PolicyIndexes {
 export interface PolicyFeedOptions {
   readonly client: KubeClient;
   readonly indexes: PolicyIndexes;
-  /** After each change to the indexes. */
-  readonly onChange: () => void;
   readonly log: Log;
   readonly clock: Clock;
   readonly watchMetrics: WatchMetricFamilies;
@@ -224,7 +222,7 @@ export class PolicyFeed implements AsyncDisposable {
     taker: Taker<T>,
     labelSelector?: string,
   ): void {
-    const { client, log, clock, watchMetrics, onBug, onChange } = this.#options;
+    const { client, log, clock, watchMetrics, onBug } = this.#options;
     const name = resource.group === "" ? resource.plural : `${resource.plural}.${resource.group}`;
     const informer = new Informer<T>({
       client,
@@ -243,7 +241,6 @@ export class PolicyFeed implements AsyncDisposable {
         const { namespace, name: of } = identityOf(object);
         if (after === undefined) taker.delete(namespace, of);
         else taker.set(after);
-        onChange();
       } catch (error) {
         // One object that no schema should have let through must not cost all the others.
         log.error("object not understood", { resource: name, object: object.metadata.name, error });

@@ -64,13 +64,13 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
     (error) => log.error("policy not worked out", { error }),
   );
   const flush = new Coalesced(() => cells.flush());
-  const { inbound, outbound, status } = newIndexes(options, cells);
+  const { inbound, outbound } = newIndexes(options, cells);
+  const status = new StatusIndex(options.clusterNetworks, () => sweep.schedule());
   const controller = new StatusController({ client, index: status, log, clock, metrics });
   const sweep = new Coalesced(() => controller.sweep());
   const feed = new PolicyFeed({
     client,
     indexes: { inbound, outbound, status },
-    onChange: () => sweep.schedule(),
     log,
     clock,
     watchMetrics: options.watchMetrics ?? new WatchMetricFamilies(metrics, clock),
@@ -123,7 +123,7 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
 function newIndexes(
   options: PolicyOptions,
   cells: Cells<EncodedMessage>,
-): { inbound: InboundIndex; outbound: OutboundIndex; status: StatusIndex } {
+): { inbound: InboundIndex; outbound: OutboundIndex } {
   const { log, clusterNetworks } = options;
   const events = {
     touched: (fact: string) => cells.touch(fact),
@@ -146,7 +146,7 @@ function newIndexes(
     },
     events,
   );
-  return { inbound, outbound, status: new StatusIndex(clusterNetworks) };
+  return { inbound, outbound };
 }
 
 async function isSyncedBefore(synced: Promise<void>, signal: AbortSignal): Promise<boolean> {

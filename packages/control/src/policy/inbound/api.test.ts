@@ -77,7 +77,7 @@ function assertServer(message: ServerMessage, name: string, authorizations: numb
   assert.equal(message.authorizations.length, authorizations);
 }
 
-test("[IA01] a Server refuses everyone until a ServerAuthorization admits some", async () => {
+test("[W01] [IA01] a Server refuses everyone until a ServerAuthorization admits some", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin");
@@ -99,7 +99,7 @@ test("[IA01] a Server refuses everyone until a ServerAuthorization admits some",
   assert.equal(watch.waiting, 0);
 });
 
-test("[IA02] an AuthorizationPolicy admits the networks that it requires", async () => {
+test("[W01] [IA02] an AuthorizationPolicy admits the networks that it requires", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin");
@@ -126,7 +126,7 @@ test("[IA02] an AuthorizationPolicy admits the networks that it requires", async
   assert.equal(watch.waiting, 0);
 });
 
-test("[IA03] of two Servers on a port the older one wins, until it goes", async () => {
+test("[W01] [IA03] of two Servers on a port the older one wins, until it goes", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "z-older");
@@ -138,7 +138,7 @@ test("[IA03] of two Servers on a port the older one wins, until it goes", async 
   assertServer(await watch.next(), "a-younger", 1);
 });
 
-test("[IA04] the access policy audit admits everyone, under its name", async () => {
+test("[W01] [IA04] the access policy audit admits everyone, under its name", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin", { accessPolicy: "audit" });
@@ -150,7 +150,7 @@ test("[IA04] the access policy audit admits everyone, under its name", async () 
   assert.equal(authz?.authentication?.permit.case, "unauthenticated");
 });
 
-test("[IA05] a rate limit counts when the controller has accepted it", async () => {
+test("[W01] [IA05] a rate limit counts when the controller has accepted it", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin");
@@ -236,7 +236,7 @@ async function assertRoutePolicy(watch: Watch<ServerMessage>, ns: string, defaul
   assert.equal(watch.waiting, 0);
 }
 
-test("[IA06] an accepted HTTPRoute replaces the default ones, with policies of its own", async () => {
+test("[W01] [IA06] an accepted HTTPRoute replaces the default ones, with policies of its own", async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin");
@@ -244,7 +244,9 @@ test("[IA06] an accepted HTTPRoute replaces the default ones, with policies of i
   await assertRoutePolicy(watch, ns, ["default", "probe"]);
 });
 
-test("[IA07] HTTPRoutes come in the order of their creation", { timeout: 60_000 }, async () => {
+test("[W01] [IA07] HTTPRoutes come in the order of their creation", {
+  timeout: 60_000,
+}, async () => {
   const ns = await mesh.namespace();
   await using watch = await watchPause(ns);
   await server(ns, "linkerd-admin");
@@ -263,7 +265,7 @@ test("[IA07] HTTPRoutes come in the order of their creation", { timeout: 60_000 
   }
 });
 
-test("[IA08] a port's default routes are one without authorizations, and one for probes", async () => {
+test("[W01] [IA08] a port's default routes are one without authorizations, and one for probes", async () => {
   const ns = await mesh.namespace();
   const watch = await mesh.watchPort(await mesh.pausePod(ns), PORT);
   await using _ = watch;
@@ -307,7 +309,7 @@ async function machineServer(namespace: string): Promise<void> {
   });
 }
 
-test("[IE01] a machine has a policy as pods do, without probes", async () => {
+test("[W01] [IE01] a machine has a policy as pods do, without probes", async () => {
   const ns = await mesh.namespace();
   await using watch = await mesh.watchPort(await machine(ns), 80);
   assertDefault(await watch.next(), ["default"]);
@@ -326,7 +328,7 @@ test("[IE01] a machine has a policy as pods do, without probes", async () => {
   assertDefault(await watch.next(), ["default"]);
 });
 
-test("[IE02] a machine's Server takes HTTPRoutes", async () => {
+test("[W01] [IE02] a machine's Server takes HTTPRoutes", async () => {
   const ns = await mesh.namespace();
   await using watch = await mesh.watchPort(await machine(ns), 80);
   assertDefault(await watch.next(), ["default"]);
@@ -335,7 +337,7 @@ test("[IE02] a machine's Server takes HTTPRoutes", async () => {
   await assertRoutePolicy(watch, ns, ["default"]);
 });
 
-test("[IE03] a machine's port has one default route, without authorizations", async () => {
+test("[W01] [IE03] a machine's port has one default route, without authorizations", async () => {
   const ns = await mesh.namespace();
   await using watch = await mesh.watchPort(await machine(ns), 80);
   const { kind } = (await watch.next()).protocol!;

@@ -7,34 +7,21 @@ import type {
   NetworkAuthentication,
   Server,
   ServerAuthorization,
-  TargetRef,
 } from "@heddle/kube/types/linkerd";
 import type { GrpcRoute, HttpRoute } from "@heddle/kube/types/routes";
-import { serviceAccountId } from "@heddle/model/identity";
-import { ALL_NETWORKS, type NetworkMatch } from "@heddle/model/network";
+import type { NetworkMatch } from "@heddle/model/network";
 import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
 import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
-import {
-  type IdentityNames,
-  identitiesOf,
-  meshTlsOf,
-  networksOf,
-  serverClientsOf,
-} from "./authentication.ts";
+import { type IdentityNames, meshTlsOf, networksOf, serverClientsOf } from "./authentication.ts";
 import { authenticatedTwin, type DefaultPolicy } from "./default-policy.ts";
 import { defaultAuthorizations, defaultGrpcRoutes, defaultHttpRoutes } from "./defaults.ts";
+import { checkedRefs, Grants } from "./grants.ts";
 import { type InboundRoute, inboundRouteOf } from "./route.ts";
-import type {
-  AuthorizationRule,
-  ClientAuthentication,
-  InboundServer,
-  RateLimit,
-  ServerRoute,
-} from "./server.ts";
+import type { InboundServer, RateLimit, ServerRoute } from "./server.ts";
 import { type PolicyServer, policyServerOf } from "./server-object.ts";
 import { externalWorkload, podWorkload, type Workload, type WorkloadKind } from "./workload.ts";
 
@@ -50,20 +37,6 @@ export interface IndexEvents {
   /** Answers that looked at this fact may have changed. */
   readonly touched: (fact: Dependency) => void;
   readonly unreadable: OnUnreadable;
-}
-
-interface ServerGrant {
-  readonly name: string;
-  readonly applies: (server: PolicyServer) => boolean;
-  readonly networks: readonly NetworkMatch[];
-  readonly authentication: ClientAuthentication;
-}
-
-interface PolicyGrant {
-  readonly name: string;
-  readonly namespace: string;
-  readonly target: TargetRef;
-  readonly required: readonly TargetRef[];
 }
 
 interface LimitEntry extends RateLimit {
@@ -88,10 +61,7 @@ export class InboundIndex {
     "external-workload": new Entries(),
   };
   readonly #servers = new Entries<PolicyServer>();
-  readonly #serverGrants = new Entries<ServerGrant>();
-  readonly #policyGrants = new Entries<PolicyGrant>();
-  readonly #meshTls = new Entries<ClientAuthentication>();
-  readonly #networks = new Entries<readonly NetworkMatch[]>();
+  readonly #grants: Grants;
   readonly #limits = new Entries<LimitEntry>();
   readonly #httpRoutes: Readonly<Record<string, Entries<InboundRoute<HttpMatch>>>> = {
     [POLICY_GROUP]: new Entries(),
@@ -104,6 +74,7 @@ export class InboundIndex {
 
   constructor(config: InboundConfig, events: IndexEvents) {
     this.#config = config;
+    this.#grants = new Grants(config);
     this.#events = events;
   }
 
@@ -140,7 +111,7 @@ export class InboundIndex {
   }
 
   setServerAuthorization(authorization: ServerAuthorization): void {
-    this.#apply(this.#serverGrants, "ServerAuthorization", authorization, (object) => {
+    this.#apply(this.#grants.ofServers, "ServerAuthorization", authorization, (object) => {
       const { name: serverName, selector } = object.spec.server;
       const networks = networksOf(object.spec.client.networks ?? []);
       return {
@@ -153,11 +124,11 @@ export class InboundIndex {
   }
 
   deleteServerAuthorization(namespace: string, name: string): void {
-    this.#remove(this.#serverGrants, "ServerAuthorization", namespace, name);
+    this.#remove(this.#grants.ofServers, "ServerAuthorization", namespace, name);
   }
 
   setAuthorizationPolicy(policy: AuthorizationPolicy): void {
-    this.#apply(this.#policyGrants, "AuthorizationPolicy", policy, (object) => ({
+    this.#apply(this.#grants.ofPolicies, "AuthorizationPolicy", policy, (object) => ({
       ...identityOf(object),
       target: object.spec.targetRef,
       required: checkedRefs(object.spec.requiredAuthenticationRefs),
@@ -165,12 +136,12 @@ export class InboundIndex {
   }
 
   deleteAuthorizationPolicy(namespace: string, name: string): void {
-    this.#remove(this.#policyGrants, "AuthorizationPolicy", namespace, name);
+    this.#remove(this.#grants.ofPolicies, "AuthorizationPolicy", namespace, name);
   }
 
   setMeshTlsAuthentication(authentication: MeshTlsAuthentication): void {
     this.#apply(
-      this.#meshTls,
+      this.#grants.identities,
       "MeshTLSAuthentication",
       authentication,
       (object) => meshTlsOf(object, this.#config),
@@ -179,12 +150,18 @@ export class InboundIndex {
   }
 
   deleteMeshTlsAuthentication(namespace: string, name: string): void {
-    this.#remove(this.#meshTls, "MeshTLSAuthentication", namespace, name, AUTHENTICATIONS);
+    this.#remove(
+      this.#grants.identities,
+      "MeshTLSAuthentication",
+      namespace,
+      name,
+      AUTHENTICATIONS,
+    );
   }
 
   setNetworkAuthentication(authentication: NetworkAuthentication): void {
     this.#apply(
-      this.#networks,
+      this.#grants.networks,
       "NetworkAuthentication",
       authentication,
       (object) => networksOf(object.spec.networks),
@@ -193,7 +170,7 @@ export class InboundIndex {
   }
 
   deleteNetworkAuthentication(namespace: string, name: string): void {
-    this.#remove(this.#networks, "NetworkAuthentication", namespace, name, AUTHENTICATIONS);
+    this.#remove(this.#grants.networks, "NetworkAuthentication", namespace, name, AUTHENTICATIONS);
   }
 
   setRateLimitPolicy(policy: HttpLocalRateLimitPolicy): void {
@@ -239,8 +216,13 @@ export class InboundIndex {
   /** Of everything known. */
   namespaces(): Set<string> {
     const { pod, "external-workload": external } = this.#workloads;
-    const stores: Entries<unknown>[] = [pod, external, this.#servers, this.#serverGrants];
-    stores.push(this.#policyGrants, this.#meshTls, this.#networks, this.#limits);
+    const stores: Entries<unknown>[] = [pod, external, this.#servers, this.#grants.ofServers];
+    stores.push(
+      this.#grants.ofPolicies,
+      this.#grants.identities,
+      this.#grants.networks,
+      this.#limits,
+    );
     stores.push(this.#grpcRoutes, ...Object.values(this.#httpRoutes));
     return new Set(stores.flatMap((store) => [...store.namespaces()]));
   }
@@ -249,13 +231,13 @@ export class InboundIndex {
   sizes(namespace: string): Readonly<Record<string, number>> {
     const http = this.#httpRoutes;
     return {
-      meshtls_authentication: this.#meshTls.countIn(namespace),
-      network_authentication: this.#networks.countIn(namespace),
+      meshtls_authentication: this.#grants.identities.countIn(namespace),
+      network_authentication: this.#grants.networks.countIn(namespace),
       pod: this.#workloads.pod.countIn(namespace),
       external_workload: this.#workloads["external-workload"].countIn(namespace),
       server: this.#servers.countIn(namespace),
-      server_authorization: this.#serverGrants.countIn(namespace),
-      authorization_policy: this.#policyGrants.countIn(namespace),
+      server_authorization: this.#grants.ofServers.countIn(namespace),
+      authorization_policy: this.#grants.ofPolicies.countIn(namespace),
       http_route: http[POLICY_GROUP]!.countIn(namespace) + http[GATEWAY_GROUP]!.countIn(namespace),
     };
   }
@@ -307,12 +289,17 @@ export class InboundIndex {
 
   #policyServer(workload: Workload, port: number, server: PolicyServer): InboundServer {
     const { namespace } = workload;
+    const { clusterNetworks } = this.#config;
+    const authorizations = this.#grants.forServer(server, namespace);
+    if (server.accessPolicy !== undefined) {
+      authorizations.push(...defaultAuthorizations(server.accessPolicy, clusterNetworks));
+    }
     const http = this.#routesFor(server, namespace, Object.values(this.#httpRoutes));
     const grpc = this.#routesFor(server, namespace, [this.#grpcRoutes]);
     return {
       ref: { kind: "server", name: server.name },
       protocol: server.protocol,
-      authorizations: this.#authorizations(server, namespace),
+      authorizations,
       httpRoutes: http.length === 0 ? this.#defaultHttpRoutes(workload, port) : http,
       grpcRoutes: grpc.length === 0 ? defaultGrpcRoutes() : grpc,
       rateLimit: this.#rateLimitFor(server, namespace),
@@ -321,54 +308,6 @@ export class InboundIndex {
 
   #defaultHttpRoutes(workload: Workload, port: number): ServerRoute<HttpMatch>[] {
     return defaultHttpRoutes(workload.probes.get(port), this.#config.probeNetworks);
-  }
-
-  #authorizations(server: PolicyServer, namespace: string): AuthorizationRule[] {
-    const rules: AuthorizationRule[] = [];
-    for (const { name, required } of sorted(this.#policyGrants.in(namespace), ({ target }) =>
-      targetsServer(target, server.name, namespace),
-    )) {
-      const rule = this.#grantOf(name, namespace, required);
-      if (rule !== undefined) rules.push(rule);
-    }
-    for (const grant of sorted(this.#serverGrants.in(namespace), (g) => g.applies(server))) {
-      const { name, networks, authentication } = grant;
-      rules.push({ ref: { kind: "serverauthorization", name }, networks, authentication });
-    }
-    if (server.accessPolicy !== undefined) {
-      rules.push(...defaultAuthorizations(server.accessPolicy, this.#config.clusterNetworks));
-    }
-    return rules;
-  }
-
-  /** What a policy grants; undefined while something that it requires is missing. */
-  #grantOf(
-    name: string,
-    namespace: string,
-    required: readonly TargetRef[],
-  ): AuthorizationRule | undefined {
-    let authentication: ClientAuthentication = { kind: "unauthenticated" };
-    let networks: readonly NetworkMatch[] = ALL_NETWORKS;
-    for (const ref of required) {
-      const from = ref.namespace || namespace;
-      if (refersTo(ref, POLICY_GROUP, "NetworkAuthentication")) {
-        const found = this.#networks.get(from, ref.name);
-        if (found === undefined) return undefined;
-        networks = found;
-      } else {
-        const found = this.#identitiesOf(ref, from);
-        if (found === undefined) return undefined;
-        authentication = found;
-      }
-    }
-    return { ref: { kind: "authorizationpolicy", name }, networks, authentication };
-  }
-
-  #identitiesOf(ref: TargetRef, namespace: string): ClientAuthentication | undefined {
-    if (refersTo(ref, POLICY_GROUP, "MeshTLSAuthentication")) {
-      return this.#meshTls.get(namespace, ref.name);
-    }
-    return identitiesOf([this.#accountId(ref.name, namespace)]);
   }
 
   #routesFor<M>(
@@ -387,26 +326,8 @@ export class InboundIndex {
       ref: { kind: "resource", group, routeKind: kind, name },
       hosts,
       rules,
-      authorizations: this.#routeAuthorizations(group, kind, name, namespace),
+      authorizations: this.#grants.forRoute(group, kind, name, namespace),
     }));
-  }
-
-  #routeAuthorizations(
-    group: string,
-    kind: string,
-    route: string,
-    namespace: string,
-  ): AuthorizationRule[] {
-    const rules: AuthorizationRule[] = [];
-    for (const { name, required } of sorted(
-      this.#policyGrants.in(namespace),
-      ({ target }) =>
-        refersTo(target, group, kind) && target.name.toLowerCase() === route.toLowerCase(),
-    )) {
-      const rule = this.#grantOf(name, namespace, required);
-      if (rule !== undefined) rules.push(rule);
-    }
-    return rules;
   }
 
   #rateLimitFor(server: PolicyServer, namespace: string): RateLimit | undefined {
@@ -436,14 +357,9 @@ export class InboundIndex {
         perSecond: requestsPerSecond,
         identities: clientRefs
           .filter((ref) => refersTo(ref, "core", "ServiceAccount"))
-          .map((ref) => this.#accountId(ref.name, ref.namespace || namespace)),
+          .map((ref) => this.#grants.accountId(ref.name, ref.namespace || namespace)),
       })),
     };
-  }
-
-  #accountId(name: string, namespace: string): string {
-    const { controlNamespace, identityDomain } = this.#config;
-    return serviceAccountId(name, namespace, controlNamespace, identityDomain);
   }
 
   #apply<O extends { metadata: Pod["metadata"] }, T>(
@@ -507,35 +423,4 @@ function workloadFact(kind: WorkloadKind, namespace: string, name: string): Depe
 
 function namespaceFact(namespace: string): Dependency {
   return `policies:${namespace}`;
-}
-
-function targetsServer(target: TargetRef, server: string, namespace: string): boolean {
-  if (refersTo(target, POLICY_GROUP, "Server")) return target.name === server;
-  return refersTo(target, "core", "Namespace") && target.name === namespace;
-}
-
-/** At most one kind of identity and one network may be required; other kinds are nothing we know. */
-function checkedRefs(refs: readonly TargetRef[]): readonly TargetRef[] {
-  let identities = 0;
-  let networks = 0;
-  for (const ref of refs) {
-    if (refersTo(ref, POLICY_GROUP, "NetworkAuthentication")) networks++;
-    else if (
-      refersTo(ref, POLICY_GROUP, "MeshTLSAuthentication") ||
-      refersTo(ref, "core", "ServiceAccount")
-    ) {
-      identities++;
-    } else throw new SyntaxError(`it requires ${ref.kind} ${ref.name}, which is no authentication`);
-  }
-  if (identities > 1) throw new SyntaxError("it requires more than one identity at once");
-  if (networks > 1) throw new SyntaxError("it requires more than one network at once");
-  return refs;
-}
-
-/** In the order of names, so that equal states make equal messages. */
-function sorted<T extends { readonly name: string }>(
-  entries: Iterable<T>,
-  wanted: (entry: T) => boolean,
-): T[] {
-  return [...entries].filter(wanted).sort((a, b) => byText(a.name, b.name));
 }

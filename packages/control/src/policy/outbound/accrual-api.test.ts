@@ -66,7 +66,7 @@ const consecutive = (maxFailures: number, made: object): object => ({
   consecutiveFailures: { maxFailures, backoff: made },
 });
 
-test("[OF01] the consecutive breaker takes all four parameters", async () => {
+test("[W04] [OF01] the consecutive breaker takes all four parameters", async () => {
   for (const kind of BOTH) {
     const policy = await policyOf(
       kind,
@@ -81,7 +81,7 @@ test("[OF01] the consecutive breaker takes all four parameters", async () => {
   }
 });
 
-test("[OF02] [OF03] [OF04] what is left out of the consecutive breaker has defaults", async () => {
+test("[W04] [OF02] [OF03] [OF04] what is left out of the consecutive breaker has defaults", async () => {
   for (const kind of BOTH) {
     const none = await policyOf(kind, mode("consecutive"));
     assert.deepEqual(accrualOf(none), consecutive(7, backoff()));
@@ -92,7 +92,7 @@ test("[OF02] [OF03] [OF04] what is left out of the consecutive breaker has defau
   }
 });
 
-test("[OF05] parameters without a mode make no breaker", async () => {
+test("[W04] [OF05] parameters without a mode make no breaker", async () => {
   for (const kind of BOTH) {
     assert.equal(accrualOf(await policyOf(kind, parameter("max-failures", "8"))), undefined);
   }
@@ -109,7 +109,7 @@ const unified = (more: object = {}, made: object = backoff()): object => ({
   },
 });
 
-test("[OF06] [OF07] the unified breaker takes its parameters, and has defaults", async () => {
+test("[W04] [OF06] [OF07] the unified breaker takes its parameters, and has defaults", async () => {
   for (const kind of BOTH) {
     assert.deepEqual(accrualOf(await policyOf(kind, mode("unified"))), unified());
     const policy = await policyOf(
@@ -135,14 +135,14 @@ test("[OF06] [OF07] the unified breaker takes its parameters, and has defaults",
 
 const HONOR = alpha("failure-accrual-honor-retry-after", "true");
 
-test("[OF08] the unified breaker may honor Retry-After", async () => {
+test("[W04] [OF08] the unified breaker may honor Retry-After", async () => {
   for (const kind of BOTH) {
     const policy = await policyOf(kind, mode("unified", HONOR));
     assert.deepEqual(accrualOf(policy), unified({}, backoff(1, 60, 0.5, true)));
   }
 });
 
-test("[OF09] the consecutive breaker knows no success rates", async () => {
+test("[W04] [OF09] the consecutive breaker knows no success rates", async () => {
   for (const kind of BOTH) {
     const rates = alpha("failure-accrual-success-rate-threshold", "0.5");
     const policy = await policyOf(kind, mode("consecutive", rates));
@@ -167,7 +167,7 @@ function loadOf(policy: Plain): Plain {
   return backendOf(ruleOf(policy)).backend.kind.balancer.load;
 }
 
-test("[OF10] [OF16] failures are penalized with a Service; an EgressNetwork has nothing to balance", async () => {
+test("[W04] [OF10] [OF16] failures are penalized with a Service; an EgressNetwork has nothing to balance", async () => {
   assert.deepEqual(loadOf(await policyOf("S", PENALIZE)), PENALTY_LOAD);
   const plainly = await policyOf("E", {});
   const toggled = await policyOf("E", { ...PENALIZE, ...HONOR });
@@ -177,26 +177,26 @@ test("[OF10] [OF16] failures are penalized with a Service; an EgressNetwork has 
   assert.equal(accrualOf(toggled), undefined);
 });
 
-test("[OF11] bytes are balanced without penalties", async () => {
+test("[W04] [OF11] bytes are balanced without penalties", async () => {
   const opaque = { "config.linkerd.io/opaque-ports": String(PORT) };
   const policy = await policyOf("S", { ...PENALIZE, ...opaque });
   assert.deepEqual(Object.keys(policy.protocol.kind), ["opaque"]);
   assert.deepEqual(loadOf(policy), PLAIN_LOAD);
 });
 
-test("[OF12] honoring Retry-After changes no estimator, and nothing of the consecutive breaker", async () => {
+test("[W04] [OF12] honoring Retry-After changes no estimator, and nothing of the consecutive breaker", async () => {
   assert.deepEqual(loadOf(await policyOf("S", mode("unified", HONOR))), PLAIN_LOAD);
   const policy = await policyOf("S", mode("consecutive", HONOR));
   assert.deepEqual(accrualOf(policy), consecutive(7, backoff()));
 });
 
-test("[OF13] penalties and Retry-After go together", async () => {
+test("[W04] [OF13] penalties and Retry-After go together", async () => {
   const policy = await policyOf("S", mode("unified", { ...PENALIZE, ...HONOR }));
   assert.deepEqual(loadOf(policy), PENALTY_LOAD);
   assert.deepEqual(accrualOf(policy), unified({}, backoff(1, 60, 0.5, true)));
 });
 
-test("[OF14] [OF15] without penalties, or with a value that is none, the estimator is plain", async () => {
+test("[W04] [OF14] [OF15] without penalties, or with a value that is none, the estimator is plain", async () => {
   const invalid = await policyOf("S", alpha("penalize-failures", "bogus"));
   assert.deepEqual(loadOf(invalid), PLAIN_LOAD);
   const unannotated = await policyOf("S", {});
@@ -204,7 +204,7 @@ test("[OF14] [OF15] without penalties, or with a value that is none, the estimat
   assert.equal(accrualOf(unannotated), undefined);
 });
 
-test("[OF17] with the consecutive breaker alone the message is what it always was", async () => {
+test("[W04] [OF17] with the consecutive breaker alone the message is what it always was", async () => {
   const ns = await mesh.namespace();
   const parent = await makeParent(mesh, "S", ns, mode("consecutive"));
   const { watch, first } = await watchParent(mesh, parent);
@@ -268,7 +268,7 @@ test("[OF17] with the consecutive breaker alone the message is what it always wa
   });
 });
 
-test("[OF18] a Service that starts to penalize failures is told at once", async () => {
+test("[W04] [OF18] a Service that starts to penalize failures is told at once", async () => {
   const ns = await mesh.namespace();
   const parent = await makeParent(mesh, "S", ns);
   const { watch, first } = await watchParent(mesh, parent);

@@ -59,7 +59,7 @@ async function nothingElse(...watches: readonly { readonly waiting: number }[]):
   );
 }
 
-test("[OA01] an address in the cluster that is nobody's is not found", async () => {
+test("[W02] [OA01] an address in the cluster that is nobody's is not found", async () => {
   const stream = mesh.grpc.serverStream(
     OutboundPolicies.method.watch,
     trafficSpec("some-namespace", UNUSED_IP, PORT),
@@ -96,7 +96,7 @@ test("what cannot be understood is refused as an invalid argument", async () => 
   });
 });
 
-test("[OA02] a parent without routes has one default route for HTTP/1 and HTTP/2", async () => {
+test("[W02] [OA02] a parent without routes has one default route for HTTP/1 and HTTP/2", async () => {
   await eachCase(BOTH, ["H"], async (kind, _route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch, first } = await watchParent(mesh, parent);
@@ -126,7 +126,7 @@ test("[OA02] a parent without routes has one default route for HTTP/1 and HTTP/2
   });
 });
 
-test("[OA03] a route without rules has none, and is heard of when it is accepted", async () => {
+test("[W02] [OA03] a route without rules has none, and is heard of when it is accepted", async () => {
   await eachCase(BOTH, ["L", "G"], async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -139,7 +139,7 @@ test("[OA03] a route without rules has none, and is heard of when it is accepted
   });
 });
 
-test("[OA04] a rule without backends sends to its parent", async () => {
+test("[W02] [OA04] a rule without backends sends to its parent", async () => {
   await eachCase(BOTH, ["H", "L", "G"], async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -157,7 +157,7 @@ function balancerPath(backend: Plain): string | undefined {
   return backend.backend.kind.balancer?.discovery.kind.dst.path;
 }
 
-test("[OA05] a rule's backends have their weights and names", async () => {
+test("[W02] [OA05] a rule's backends have their weights and names", async () => {
   await eachCase(BOTH, ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -198,7 +198,7 @@ test("[OA05] a rule's backends have their weights and names", async () => {
   });
 });
 
-test("[OA06] a backend may be in another namespace", async () => {
+test("[W02] [OA06] a backend may be in another namespace", async () => {
   await eachCase(["S"], ALL, async (kind, route, ns) => {
     const other = await mesh.namespace();
     const parent = await makeParent(mesh, kind, ns);
@@ -214,7 +214,7 @@ test("[OA06] a backend may be in another namespace", async () => {
   });
 });
 
-test("[OA07] a backend that is not there fails what is sent to it, and says why", async () => {
+test("[W02] [OA07] a backend that is not there fails what is sent to it, and says why", async () => {
   await eachCase(BOTH, ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -232,7 +232,7 @@ test("[OA07] a backend that is not there fails what is sent to it, and says why"
   });
 });
 
-test("[OA08] routes come in the order of their creation", { timeout: 120_000 }, async () => {
+test("[W02] [OA08] routes come in the order of their creation", { timeout: 120_000 }, async () => {
   await eachCase(BOTH, ["H", "L", "G", "T"], async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -248,7 +248,7 @@ test("[OA08] routes come in the order of their creation", { timeout: 120_000 }, 
   });
 });
 
-test("[OT01] of several TCPRoutes only the oldest is sent", async () => {
+test("[W02] [OT01] of several TCPRoutes only the oldest is sent", async () => {
   await eachCase(BOTH, ["C"], async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch } = await watchParent(mesh, parent);
@@ -262,7 +262,7 @@ test("[OT01] of several TCPRoutes only the oldest is sent", async () => {
   });
 });
 
-test("[OA09] a port among a parent's opaque ports is opaque", async () => {
+test("[W02] [OA09] a port among a parent's opaque ports is opaque", async () => {
   await eachCase(BOTH, ["H"], async (kind, _route, ns) => {
     const annotations = { "config.linkerd.io/opaque-ports": String(PORT) };
     const parent = await makeParent(mesh, kind, ns, annotations);
@@ -273,7 +273,7 @@ test("[OA09] a port among a parent's opaque ports is opaque", async () => {
   });
 });
 
-test("[OA10] a route that names no port is for all of them", async () => {
+test("[W02] [OA10] a route that names no port is for all of them", async () => {
   await eachCase(["S"], ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const one = await watchParent(mesh, parent, { port: 4191 });
@@ -289,7 +289,7 @@ test("[OA10] a route that names no port is for all of them", async () => {
   });
 });
 
-test("[OA11] a producer's route is for clients of every namespace", async () => {
+test("[W02] [OA11] a producer's route is for clients of every namespace", async () => {
   await eachCase(["S"], ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const producer = await watchParent(mesh, parent);
@@ -305,7 +305,7 @@ test("[OA11] a producer's route is for clients of every namespace", async () => 
   });
 });
 
-test("[OA12] a route that is there already is in the first message of a later stream", async () => {
+test("[W02] [OA12] a route that is there already is in the first message of a later stream", async () => {
   await eachCase(["S"], ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const early = await watchParent(mesh, parent);
@@ -321,7 +321,7 @@ test("[OA12] a route that is there already is in the first message of a later st
   });
 });
 
-test("[OA13] a consumer's route is for its own namespace, and nobody else hears of it", async () => {
+test("[W02] [OA13] a consumer's route is for its own namespace, and nobody else hears of it", async () => {
   await eachCase(["S"], ALL, async (kind, route, ns) => {
     const consumerNs = await mesh.namespace();
     const parent = await makeParent(mesh, kind, ns);
@@ -338,7 +338,7 @@ test("[OA13] a consumer's route is for its own namespace, and nobody else hears 
   });
 });
 
-test("[OA14] a route follows its parentRef away and back", async () => {
+test("[W02] [OA14] a route follows its parentRef away and back", async () => {
   await eachCase(BOTH, ALL, async (kind, route, ns) => {
     const parent = await makeParent(mesh, kind, ns);
     const { watch, first } = await watchParent(mesh, parent);
@@ -379,7 +379,7 @@ const APP_PROTOCOLS: readonly [
 ];
 
 for (const [id, appProtocol, route, protocol, name] of APP_PROTOCOLS) {
-  test(`[${id}] a port of ${appProtocol} with ${route ?? "no"} route is ${protocol}`, async () => {
+  test(`[W03] [${id}] a port of ${appProtocol} with ${route ?? "no"} route is ${protocol}`, async () => {
     const ns = await mesh.namespace();
     const service = await mesh.service(ns, "my-svc", { appProtocol });
     const ip = service.spec!.clusterIP!;

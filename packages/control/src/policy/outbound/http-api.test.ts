@@ -87,7 +87,7 @@ for (const [id, route] of [
   ["OH01", "H"],
   ["OH02", "L"],
 ] as const) {
-  test(`[${id}] an HTTPRoute's filters are sent in their order (${route})`, async () => {
+  test(`[W05] [${id}] an HTTPRoute's filters are sent in their order (${route})`, async () => {
     for (const kind of BOTH) {
       const found = await rule(kind, route, () => ({
         rules: [{ matches: FOO, filters: [MODIFIER, REDIRECT] }],
@@ -104,7 +104,7 @@ for (const [id, route] of [
   ["OH03", "H"],
   ["OH04", "L"],
 ] as const) {
-  test(`[${id}] a backend's filters are sent with the backend (${route})`, async () => {
+  test(`[W05] [${id}] a backend's filters are sent with the backend (${route})`, async () => {
     for (const kind of BOTH) {
       const found = await rule(kind, route, ({ backend }) => ({
         rules: [
@@ -120,7 +120,7 @@ for (const [id, route] of [
   });
 }
 
-test("[OG01] a GRPCRoute's request headers are sent as changed", async () => {
+test("[W05] [OG01] a GRPCRoute's request headers are sent as changed", async () => {
   for (const kind of BOTH) {
     const found = await rule(kind, "G", () => ({
       rules: [
@@ -139,7 +139,7 @@ test("[OG01] a GRPCRoute's request headers are sent as changed", async () => {
   }
 });
 
-test("[OG02] a GRPCRoute's backend has filters of its own", async () => {
+test("[W05] [OG02] a GRPCRoute's backend has filters of its own", async () => {
   for (const kind of BOTH) {
     const found = await rule(kind, "G", ({ backend }) => ({
       rules: [{ backendRefs: [{ ...backend, port: BACKEND_PORT, filters: [MODIFIER] }] }],
@@ -174,7 +174,7 @@ for (const [id, routes] of [
   ["OH05", ["H", "L"]],
   ["OG03", ["G"]],
 ] as const) {
-  test(`[${id}] a route's annotations set its retries and timeouts (${routes})`, async () => {
+  test(`[W05] [${id}] a route's annotations set its retries and timeouts (${routes})`, async () => {
     for (const kind of BOTH) {
       for (const route of routes) {
         const [key, value, conditions] = RETRIES[route];
@@ -201,7 +201,7 @@ for (const [id, routes] of [
   ["OH11", ["H", "L"]],
   ["OG04", ["G"]],
 ] as const) {
-  test(`[${id}] a parent's retries are inherited, its timeouts replaced as a whole (${routes})`, async () => {
+  test(`[W05] [${id}] a parent's retries are inherited, its timeouts replaced as a whole (${routes})`, async () => {
     for (const kind of BOTH) {
       for (const route of routes) {
         const [key, value, conditions] = RETRIES[route];
@@ -223,7 +223,7 @@ for (const [id, route] of [
   ["OH09", "L"],
   ["OH10", "H"],
 ] as const) {
-  test(`[${id}] a rule's own request timeout holds (${route})`, async () => {
+  test(`[W05] [${id}] a rule's own request timeout holds (${route})`, async () => {
     for (const kind of BOTH) {
       const rules = [{ matches: FOO, timeouts: { request: "5s" } }];
       const found = await rule(kind, route, () => ({ rules }));
@@ -251,7 +251,7 @@ for (const [ids, route] of [
   ["[OH06] [OH07]", "H"],
   ["[OG05] [OG06]", "G"],
 ] as const) {
-  test(`${ids} a parent that penalizes failures does so with all its route's backends`, async () => {
+  test(`[W05] ${ids} a parent that penalizes failures does so with all its route's backends`, async () => {
     const own = await rule("S", route, () => ({}), PENALIZE);
     assert.deepEqual(loadOf(own), PENALTY);
     const backendRefs = [{ group: "core", kind: "Service", name: "backend", port: BACKEND_PORT }];
@@ -264,7 +264,7 @@ for (const [id, route] of [
   ["OH08", "H"],
   ["OG07", "G"],
 ] as const) {
-  test(`[${id}] a backend that penalizes failures does so only as a parent (${route})`, async () => {
+  test(`[W05] [${id}] a backend that penalizes failures does so only as a parent (${route})`, async () => {
     const ns = await mesh.namespace();
     const parent = await makeParent(mesh, "S", ns);
     const spec = { ports: [{ port: BACKEND_PORT }] };

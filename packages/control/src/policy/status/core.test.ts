@@ -74,7 +74,7 @@ const KIND_OF: Readonly<Record<string, StatusKind>> = {
 const CONFLICTS: readonly [id: string, kind: string, beside: readonly string[], verdict: string][] =
   [
     ["UC01 UC11", "GRPC", ["HTTP", "TLS", "TCP"], YES],
-    ["UC02 UC12 UR33 UR34 UR11 UR12", "HTTP", ["GRPC"], CONFLICT],
+    ["UC02 UC12", "HTTP", ["GRPC"], CONFLICT],
     ["UC03 UC13", "HTTP", ["TLS", "TCP"], YES],
     ["UC04 UC14", "TLS", ["HTTP"], CONFLICT],
     ["UC05 UC15", "TLS", ["GRPC"], CONFLICT],
@@ -86,7 +86,7 @@ const CONFLICTS: readonly [id: string, kind: string, beside: readonly string[], 
   ];
 
 for (const [ids, kind, beside, verdict] of CONFLICTS) {
-  const title = ids.replace(/\w+/g, "[$&]").replace(/ \[UR\d+\]/g, "");
+  const title = ids.replace(/\w+/g, "[$&]");
   test(`${title} a ${kind}Route beside ${beside.join(", ") || "nothing"}: ${verdict}`, () => {
     for (const parent of [SERVICE, EGRESS]) {
       const world = new World();

@@ -55,6 +55,7 @@ interface ParentTarget {
  */
 export class StatusIndex {
   readonly #clusterNetworks: readonly IpNetwork[];
+  readonly #changed: () => void;
   readonly #servers = new Entries<true>();
   /** True for Services that have a cluster address. */
   readonly #services = new Entries<boolean>();
@@ -70,44 +71,54 @@ export class StatusIndex {
   /** How many routes of each kind name a parent. */
   readonly #claims = new Map<string, number>();
 
-  constructor(clusterNetworks: readonly IpNetwork[]) {
+  /** @param changed - Told after each event: some status may be wrong now. */
+  constructor(clusterNetworks: readonly IpNetwork[], changed: () => void = () => {}) {
     this.#clusterNetworks = clusterNetworks;
+    this.#changed = changed;
   }
 
   setServer(server: Server): void {
     const { namespace, name } = identityOf(server);
     this.#servers.set(namespace, name, true);
+    this.#changed();
   }
 
   deleteServer(namespace: string, name: string): void {
     this.#servers.delete(namespace, name);
+    this.#changed();
   }
 
   setService(service: Service): void {
     const { namespace, name } = identityOf(service);
     this.#services.set(namespace, name, hasClusterIp(service));
+    this.#changed();
   }
 
   deleteService(namespace: string, name: string): void {
     this.#services.delete(namespace, name);
+    this.#changed();
   }
 
   setEgressNetwork(network: EgressNetwork): void {
     const { namespace, name } = identityOf(network);
     this.#egress.set(namespace, name, network);
+    this.#changed();
   }
 
   deleteEgressNetwork(namespace: string, name: string): void {
     this.#egress.delete(namespace, name);
+    this.#changed();
   }
 
   setRateLimitPolicy(policy: HttpLocalRateLimitPolicy): void {
     const { namespace, name } = identityOf(policy);
     this.#limits.set(namespace, name, policy);
+    this.#changed();
   }
 
   deleteRateLimitPolicy(namespace: string, name: string): void {
     this.#limits.delete(namespace, name);
+    this.#changed();
   }
 
   setRoute(kind: StatusKind, route: Route<unknown>): void {
@@ -115,11 +126,13 @@ export class StatusIndex {
     this.deleteRoute(kind, namespace, name);
     this.#routes[kind]!.set(namespace, name, route);
     this.#claim(kind, route, 1);
+    this.#changed();
   }
 
   deleteRoute(kind: StatusKind, namespace: string, name: string): void {
     const before = this.#routes[kind]!.delete(namespace, name);
     if (before !== undefined) this.#claim(kind, before, -1);
+    this.#changed();
   }
 
   /** Every object whose status is not what it should be. */
