@@ -326,16 +326,10 @@ export class Store {
     while (this.#pending.length > 0) {
       const group = this.#pending;
       this.#pending = [];
-      const obsolete = this.#history.takeObsolete();
       try {
-        await this.#journal.commit({
-          rows: group.flatMap(({ writes }) => writes.map(rowOf)),
-          obsolete,
-          compacted: this.#history.compacted,
-        });
+        await this.#write(group);
       } catch (error) {
-        this.#history.returnObsolete(obsolete);
-        await this.#fail(group, error);
+        this.#fail(group, error);
         continue;
       }
       this.#publish(group);
@@ -372,28 +366,37 @@ export class Store {
     }
   }
 
+  /** On a full disk most of the history is given up, once, to make room. */
+  async #write(group: readonly Pending[]): Promise<void> {
+    const rows = group.flatMap(({ writes }) => writes.map(rowOf));
+    try {
+      await this.#commitRows(rows);
+    } catch (error) {
+      if (!(error instanceof MeshError) || error.code !== "disk_full") throw error;
+      this.#history.shrink(0.1);
+      await this.#commitRows([]);
+      await this.#commitRows(rows);
+    }
+  }
+
+  async #commitRows(rows: readonly Row[]): Promise<void> {
+    const obsolete = this.#history.takeObsolete();
+    try {
+      await this.#journal.commit({ rows, obsolete, compacted: this.#history.compacted });
+    } catch (error) {
+      this.#history.returnObsolete(obsolete);
+      throw error;
+    }
+  }
+
   /** A failed group takes with it what was computed upon it. */
-  async #fail(group: readonly Pending[], cause: unknown): Promise<void> {
+  #fail(group: readonly Pending[], cause: unknown): void {
     const error = refusal(cause);
     const lost = [...group, ...this.#pending];
     this.#pending = [];
     this.#overlay = new Map();
     this.#sequence = this.#revision;
     for (const { reject } of lost) reject(error);
-    if (error.code === 507) await this.#makeRoom();
-  }
-
-  /** Gives up most of the history, so that a full database can at least be cleaned up. */
-  async #makeRoom(): Promise<void> {
-    this.#history.shrink(0.1);
-    const obsolete = this.#history.takeObsolete();
-    if (obsolete.length === 0) return;
-    try {
-      await this.#journal.commit({ rows: [], obsolete, compacted: this.#history.compacted });
-    } catch {
-      // Deleting needs room too; it is tried again with the next batch.
-      this.#history.returnObsolete(obsolete);
-    }
   }
 
   #apply(type: StoreEvent["type"], entry: Entry): void {

@@ -10,6 +10,12 @@ import type { Batch, FromWriter, Row, ToWriter, WriterOptions } from "./row.ts";
 const FORMAT = 1;
 const ROWS_PER_MESSAGE = 2_000;
 
+/**
+ * Room that is kept in the file for deletes: on a full disk they too need a place to be written, and
+ * without them it would stay full.
+ */
+const RESERVE_BYTES = 64 * 1024;
+
 const TABLES = `
   CREATE TABLE revisions (
     rv INTEGER PRIMARY KEY,
@@ -21,6 +27,7 @@ const TABLES = `
   ) STRICT;
   CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), compacted INTEGER NOT NULL) STRICT;
   INSERT INTO state VALUES (1, 0);
+  CREATE TABLE reserve (filler BLOB NOT NULL) STRICT;
   PRAGMA user_version = ${FORMAT};
 `;
 
@@ -30,6 +37,7 @@ class Writer {
   readonly #insert: StatementSync;
   readonly #forget: StatementSync;
   readonly #compact: StatementSync;
+  #hasReserve = false;
 
   constructor(port: MessagePort, { path, maxPages }: WriterOptions) {
     this.#port = port;
@@ -42,6 +50,9 @@ class Writer {
     this.#insert = this.#database.prepare("INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)");
     this.#forget = this.#database.prepare("DELETE FROM revisions WHERE rv = ?");
     this.#compact = this.#database.prepare("UPDATE state SET compacted = ? WHERE id = 1");
+    const reserved = this.#database.prepare("SELECT count(*) AS count FROM reserve").get();
+    this.#hasReserve = reserved?.["count"] !== 0;
+    this.#restoreReserve();
   }
 
   /** Sends every row, oldest first, then `open`. */
@@ -63,21 +74,47 @@ class Writer {
   }
 
   commit(batch: Batch): void {
-    try {
-      this.#database.exec("BEGIN IMMEDIATE");
-      for (const { rv, resource, namespace, name, deleted, body } of batch.rows) {
+    const onlyDeletes = batch.rows.every(({ deleted }) => deleted);
+    let problem = onlyDeletes || this.#restoreReserve() ? this.#write(batch) : FULL;
+    if (problem?.code === FULL.code && onlyDeletes && this.#hasReserve) {
+      problem = this.#attempt(() => this.#database.exec("DELETE FROM reserve"));
+      this.#hasReserve = problem !== undefined;
+      problem ??= this.#write(batch);
+    }
+    this.#post(problem === undefined ? { kind: "done" } : { kind: "failed", ...problem });
+  }
+
+  #write({ rows, obsolete, compacted }: Batch): Problem | undefined {
+    return this.#attempt(() => {
+      for (const { rv, resource, namespace, name, deleted, body } of rows) {
         this.#insert.run(rv, resource, namespace, name, deleted ? 1 : 0, body);
       }
-      for (const rv of batch.obsolete) this.#forget.run(rv);
-      if (batch.obsolete.length > 0) this.#compact.run(batch.compacted);
+      for (const rv of obsolete) this.#forget.run(rv);
+      if (obsolete.length > 0) this.#compact.run(compacted);
+    });
+  }
+
+  /** False if there is no room for it, and so none for anything but deletes. */
+  #restoreReserve(): boolean {
+    this.#hasReserve ||=
+      this.#attempt(() =>
+        this.#database.exec(`INSERT INTO reserve VALUES (zeroblob(${RESERVE_BYTES}))`),
+      ) === undefined;
+    return this.#hasReserve;
+  }
+
+  /** One transaction: all of it, or nothing and why. */
+  #attempt(work: () => void): Problem | undefined {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      work();
       this.#database.exec("COMMIT");
+      return undefined;
     } catch (error) {
       // SQLite may have rolled back by itself already: on a full disk it does.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      this.#post({ kind: "failed", ...describe(error) });
-      return;
+      return describe(error);
     }
-    this.#post({ kind: "done" });
   }
 
   close(): void {
@@ -98,11 +135,18 @@ class Writer {
   }
 }
 
-function describe(error: unknown): { readonly code: string; readonly message: string } {
+interface Problem {
+  readonly code: string;
+  readonly message: string;
+}
+
+const FULL: Problem = { code: "disk_full", message: "database or disk is full" };
+
+function describe(error: unknown): Problem {
   const { errcode } = error as { readonly errcode?: unknown };
   const message = error instanceof Error ? error.message : String(error);
   // 13 is SQLITE_FULL; extended codes keep the primary one in their low byte.
-  if (typeof errcode === "number" && (errcode & 0xff) === 13) return { code: "disk_full", message };
+  if (typeof errcode === "number" && (errcode & 0xff) === 13) return FULL;
   return { code: "store_failed", message };
 }
 
