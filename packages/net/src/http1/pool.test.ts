@@ -233,13 +233,14 @@ test("Http1Pool sends a request again whose connection had gone stale", async ()
 });
 
 test("Http1Pool does not repeat what may not be: a POST, a body, a connection never used", async () => {
-  const cases: [Partial<RequestHead>, isReused: boolean][] = [
+  const cases: [Partial<RequestHead>, isReused: boolean, options?: Partial<Http1PoolOptions>][] = [
     [{ method: "POST" }, true],
     [{ contentLength: 3 }, true],
     [{}, false],
+    [{}, true, { retriesStale: false }],
   ];
-  for (const [changes, isReused] of cases) {
-    const endpoint = new Endpoint(() => {});
+  for (const [changes, isReused, options] of cases) {
+    const endpoint = new Endpoint(() => {}, options);
     if (isReused) {
       const [first] = send(endpoint.pool);
       await turns();

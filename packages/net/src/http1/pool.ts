@@ -26,6 +26,11 @@ export interface Http1PoolOptions {
   readonly maxIdle?: number;
   /** Whether a connection serves only requests of one `host`. Default: no. */
   readonly byHost?: boolean;
+  /**
+   * Whether an idempotent request without a body is sent once more, on a new connection, if the
+   * connection that it was given turns out to have been closed meanwhile. Default: yes.
+   */
+  readonly retriesStale?: boolean;
   readonly nowMs?: () => number;
 }
 
@@ -114,7 +119,8 @@ export class Http1Pool implements HttpService, Http1ClientOwner, AsyncDisposable
 
   /** Sent again on a connection that nobody used: an idle one could be as stale. */
   onStale(head: RequestHead, flow: Flow, response: ResponseSink): BodySink | undefined {
-    return this.#isClosed ? undefined : this.#wait(head, flow, response, true);
+    if (this.#isClosed || this.#options.retriesStale === false) return undefined;
+    return this.#wait(head, flow, response, true);
   }
 
   /** Takes no more requests, and lets those under way finish for `graceMs`. */
