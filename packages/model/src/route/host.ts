@@ -13,9 +13,16 @@ export function parseHostMatch(text: string): HostMatch {
   return { kind: "suffix", reverseLabels: text.slice(2).split(".").reverse() };
 }
 
-/** The host of an authority in lower case, without port. A trailing dot stays. */
+/** The host of an authority in lower case, without port. A trailing dot stays. Hot. */
 export function hostOf(authority: string): string {
-  return authority.slice(0, hostEnd(authority)).toLowerCase();
+  const end = hostEnd(authority);
+  const host = end === authority.length ? authority : authority.slice(0, end);
+  for (let i = 0; i < end; i++) {
+    const code = host.charCodeAt(i);
+    // Nearly never: then it is worth a copy.
+    if ((code >= 0x41 && code <= 0x5a) || code > 0x7e) return host.toLowerCase();
+  }
+  return host;
 }
 
 /** No host was asked for: less than any match, more than none. */
@@ -55,7 +62,7 @@ export class HostMatcher {
    */
   rank(host: string): number {
     if (this.#exact.length === 0 && this.#suffixes.length === 0) return ANY_HOST;
-    const dotted = host.endsWith(".");
+    const dotted = host.charCodeAt(host.length - 1) === 0x2e;
     const bare = dotted ? host.slice(0, -1) : host;
     let best = NO_HOST;
     for (let i = 0; i < this.#exact.length; i++) {

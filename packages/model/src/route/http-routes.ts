@@ -112,9 +112,11 @@ class CompiledMatch<T> implements HttpFound<T> {
   readonly value: T;
   readonly prefixLength: number | undefined;
   readonly weight: number;
-  readonly #exact: string | undefined;
-  /** Without its trailing slashes: `/` is empty, and matches all. */
-  readonly #prefix: string;
+  /** The exact path, or the prefix without its trailing slashes: `/` is empty, and matches all. */
+  readonly #literal: string;
+  readonly #isExact: boolean;
+  /** The literal's last character. */
+  readonly #last: number;
   readonly #pattern: Pattern | undefined;
   readonly #method: string | undefined;
   readonly #headers: readonly FieldMatcher[];
@@ -123,10 +125,11 @@ class CompiledMatch<T> implements HttpFound<T> {
   constructor(match: HttpMatch, value: T) {
     const path: PathMatch = match.path ?? { kind: "prefix", prefix: "/" };
     this.value = value;
-    this.#exact = path.kind === "exact" ? path.path : undefined;
-    this.#prefix = path.kind === "prefix" ? withoutTrailingSlashes(path.prefix) : "";
+    this.#isExact = path.kind === "exact";
+    this.#literal = literalOf(path);
+    this.#last = this.#literal.charCodeAt(this.#literal.length - 1);
     this.#pattern = path.kind === "regex" ? compilePattern(path.pattern) : undefined;
-    this.prefixLength = path.kind === "prefix" ? this.#prefix.length : undefined;
+    this.prefixLength = path.kind === "prefix" ? this.#literal.length : undefined;
     this.#method = match.method;
     this.#headers = (match.headers ?? []).map(compileHeader);
     this.#parameters = (match.queryParams ?? []).map(compileField);
@@ -138,16 +141,16 @@ class CompiledMatch<T> implements HttpFound<T> {
 
   /** The length of the path that is matched, or -1. `end` is where the path ends. */
   pathRank(path: string, end: number): number {
-    if (this.#exact !== undefined) {
-      return end === this.#exact.length && path.startsWith(this.#exact) ? end : -1;
-    }
     if (this.#pattern !== undefined) {
       return this.#pattern.matches(end === path.length ? path : path.slice(0, end)) ? end : -1;
     }
-    const { length } = this.#prefix;
-    if (length === 0) return 1;
-    if (end < length || !path.startsWith(this.#prefix)) return -1;
-    return end === length || path.charCodeAt(length) === 0x2f ? length : -1;
+    const literal = this.#literal;
+    const { length } = literal;
+    if (length === 0 && !this.#isExact) return 1;
+    // The cheap checks first: of many routes most end here.
+    if (end !== length && (this.#isExact || path.charCodeAt(length) !== 0x2f)) return -1;
+    if (end < length || path.charCodeAt(length - 1) !== this.#last) return -1;
+    return path.startsWith(literal) ? length : -1;
   }
 
   restMatches(request: RouteRequest, end: number): boolean {
@@ -162,7 +165,10 @@ class CompiledMatch<T> implements HttpFound<T> {
   }
 }
 
-function withoutTrailingSlashes(prefix: string): string {
+function literalOf(path: PathMatch): string {
+  if (path.kind === "exact") return path.path;
+  if (path.kind === "regex") return "";
+  const { prefix } = path;
   let end = prefix.length;
   while (end > 0 && prefix.charCodeAt(end - 1) === 0x2f) end--;
   return prefix.slice(0, end);
