@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
@@ -47,7 +47,8 @@ export async function startStage(stop: AbortSignal): Promise<Stage> {
   await using parts = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "heddle-demo-"));
   parts.defer(() => rmSync(folder, { recursive: true, force: true }));
-  process.env["NODE_COMPILE_CACHE"] ??= join(folder, "compile");
+  const cache = process.env["HEDDLE_CACHE"] ?? join(homedir(), ".cache", "heddle");
+  process.env["NODE_COMPILE_CACHE"] ??= join(cache, "compile");
   const block = await freeBlock();
   const lines: string[] = [];
   const onLine = (who: string, line: string): void => {

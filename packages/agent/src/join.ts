@@ -44,7 +44,7 @@ export async function joinMesh(options: JoinOptions): Promise<Membership> {
     const message = `Cannot join: the token expired at ${at}; ask for another one`;
     throw new MeshError("token_expired", "client", message);
   }
-  if (mode === "rootless" && !options.allowBypass) checkBypass(token.ports, appIp ?? ip);
+  if (mode === "rootless" && !options.allowBypass) checkBypass(token.ports, appIp ?? ip, ip);
   const localAddress = loopbackMesh === "" ? undefined : ip;
   const settings = { localAddress, timeoutMs: CALL_TIMEOUT_MS, signal };
   const anchor = await fetchAnchor(token, settings);
@@ -101,8 +101,8 @@ export async function joinMesh(options: JoinOptions): Promise<Membership> {
  *
  * @throws MeshError `bypass` that names them.
  */
-function checkBypass(ports: readonly number[], appIp: string): void {
-  const found = bypasses(listeningSockets(), ports, appIp);
+function checkBypass(ports: readonly number[], appIp: string, meshIp: string): void {
+  const found = bypasses(listeningSockets(), ports, { appIp, meshIp });
   if (found.length === 0) return;
   const list = found.map(({ ip, port }) => `${ip}:${port}`).join(", ");
   const message = `Cannot join without root: the application listens at ${list}, where it can be reached around the mesh; let it listen at ${appIp} only, or say --allow-bypass`;

@@ -38,7 +38,10 @@ test("bypasses() names what can be reached around the proxy", () => {
     { ip: "0.0.0.0", port: 8080 },
     { ip: "10.0.0.5", port: 8080 },
     { ip: "127.78.0.5", port: 8080 },
+    { ip: "127.77.0.5", port: 8080 },
+    { ip: "127.77.0.6", port: 8080 },
     { ip: "0.0.0.0", port: 22 },
   ];
-  assert.deepEqual(bypasses(sockets, [8080], "127.78.0.5"), [sockets[1], sockets[2]]);
+  const addresses = { appIp: "127.78.0.5", meshIp: "127.77.0.5" };
+  assert.deepEqual(bypasses(sockets, [8080], addresses), [sockets[1], sockets[2], sockets[4]]);
 });

@@ -54,15 +54,17 @@ function parseAddress(hex: string): string {
 }
 
 /**
- * Sockets through which an application can be reached around its proxy: its ports, at any address
- * but the one that inbound forwards to. `127.0.0.1` is only for this machine and never among them.
+ * Sockets through which an application can be reached around its proxy: its ports, at an address
+ * that others can reach. Loopback addresses are for this machine alone, but for the one at which a
+ * mesh on one machine reaches us.
  */
 export function bypasses(
   sockets: readonly ListeningSocket[],
   ports: readonly number[],
-  appIp: string,
+  addresses: { readonly appIp: string; readonly meshIp: string },
 ): ListeningSocket[] {
+  const { appIp, meshIp } = addresses;
   const isPrivate = (ip: string): boolean =>
-    ip === appIp || ip === "127.0.0.1" || ip === "0:0:0:0:0:0:0:1";
+    ip === appIp || (ip !== meshIp && (ip.startsWith("127.") || ip === "0:0:0:0:0:0:0:1"));
   return sockets.filter(({ ip, port }) => ports.includes(port) && !isPrivate(ip));
 }

@@ -171,7 +171,8 @@ class Agent {
     const { mode, allowBypass, ports, appIp, ip } = this.#membership;
     if (mode === "captured" || allowBypass) return [];
     const numbers = ports.map(({ port }) => port);
-    return bypasses(listeningSockets(), numbers, appIp ?? ip).map(
+    const addresses = { appIp: appIp ?? ip, meshIp: ip };
+    return bypasses(listeningSockets(), numbers, addresses).map(
       (socket) => `port ${socket.port} listens at ${socket.ip}, around the mesh`,
     );
   }

@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { type CliContext, type Command, UsageError } from "./command.ts";
@@ -121,7 +122,11 @@ function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
   });
 }
 
+/** A process that runs for long would keep to itself, until its end, what it has compiled. */
+const FLUSH_COMPILED_MS = 1_500;
+
 if (import.meta.main) {
+  setTimeout(() => flushCompileCache(), FLUSH_COMPILED_MS).unref();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
   // A supervised child holds a pipe from its supervisor: when that closes, the supervisor is gone.
