@@ -14,8 +14,10 @@ export type RefusalCode =
 
 /** The call is refused with this status, and its message goes to the caller. */
 export function refusal(code: RefusalCode, message: string, cause?: unknown): MeshError {
+  // The message becomes a header field, and may end with what the caller sent: no blanks at its ends.
+  const text = message.trim();
   const isCallers = code !== "unavailable" && code !== "internal" && code !== "unknown";
-  return new MeshError(code, isCallers ? "client" : "self", message, {
+  return new MeshError(code, isCallers ? "client" : "self", text, {
     cause,
     retryable: code === "unavailable",
   });

@@ -46,7 +46,7 @@ export interface ControlSettings {
   readonly identity: IdentityConfig;
   /** Where a process without the identity role gets its certificate; `address:port`. */
   readonly identityAddress: string;
-  /** Our service account's token; where there is no such file, one is asked for. */
+  /** Our service account's token, with which it gets that. */
   readonly identityTokenFile: string;
   readonly destination: DestinationConfig;
   readonly http2: Http2Params | undefined;

@@ -15,7 +15,7 @@ import { GrpcStatus } from "@heddle/net/grpc/status";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { ControlHost } from "../testing/control-host.ts";
 import { TestNamespace } from "../testing/objects.ts";
-import { getEndpoints, type TestStream, type UpdateWords } from "../testing/streams.ts";
+import { getEndpoints, getProfile, type TestStream, type UpdateWords } from "../testing/streams.ts";
 
 let host: ControlHost;
 let client: GrpcClient;
@@ -40,20 +40,17 @@ function get(name: string, namespace: TestNamespace, token?: object): TestStream
   return getEndpoints({ client, path, ...(token === undefined ? {} : { token }) });
 }
 
-/** Waits until the control plane has seen a Service. */
+/** Waits until the control plane has seen a Service: then its profile is told at once. */
 async function known(name: string, namespace: TestNamespace): Promise<void> {
   const path = `${name}.${namespace.name}.svc.cluster.local:80`;
   for (;;) {
-    const call = client.serverStream(Destination.method.get, { path });
-    const outcome = await Promise.race([
-      call.next().then(
-        () => "known",
-        (error: GrpcError) => (error.status === GrpcStatus.notFound ? "unknown" : "known"),
-      ),
-      new Promise<string>((resolve) => setTimeout(() => resolve("known"), 50)),
-    ]);
-    await call.return?.();
-    if (outcome === "known") return;
+    try {
+      await using stream = getProfile({ client, path });
+      await stream.next();
+      return;
+    } catch (error) {
+      if ((error as GrpcError).status !== GrpcStatus.unknown) throw error;
+    }
   }
 }
 
@@ -109,12 +106,10 @@ test("[DG03] [DG06] [DW01] [DT10] [DT11] Get tells of ready pods, with labels, i
   await host.kube.create(NODES, {
     metadata: { name: "dg03-node", labels: { "topology.kubernetes.io/zone": "west" } },
   });
-  const owner = {
-    apiVersion: "apps/v1",
-    kind: "ReplicaSet",
-    name: "web-5d4f",
-    uid: "00000000-0000-0000-0000-000000000001",
-  };
+  // The uid of something that exists, or the pod would be garbage.
+  const something = await ns.service("something", { ports: [{ port: 1 }] });
+  const uid = something.metadata.uid!;
+  const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-5d4f", uid };
   await ns.pod({
     name: "web-1",
     ips: ["10.1.0.1"],

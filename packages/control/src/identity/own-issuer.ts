@@ -3,16 +3,11 @@ import { webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Identity } from "@heddle/api/gen/identity_pb";
 import type { Clock } from "@heddle/base/clock";
-import { MeshError, messageOf } from "@heddle/base/errors";
+import { MeshError } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import type { KubeClient } from "@heddle/kube/client";
 import { Informer } from "@heddle/kube/informer";
-import {
-  CONFIG_MAPS,
-  type ConfigMap,
-  SERVICE_ACCOUNTS,
-  type TokenRequest,
-} from "@heddle/kube/types/core";
+import { CONFIG_MAPS, type ConfigMap } from "@heddle/kube/types/core";
 import { dial } from "@heddle/net/dialer";
 import { GrpcClient } from "@heddle/net/grpc/client";
 import { Http2Client } from "@heddle/net/http2/client";
@@ -22,7 +17,6 @@ import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } fr
 import { TRUST_ROOTS_CONFIG_MAP, TRUST_ROOTS_KEY } from "./bootstrap.ts";
 import type { IssuerSource } from "./issuer-source.ts";
 import type { KeyPair, OwnCertificate, OwnIssuer } from "./own-certificates.ts";
-import { TOKEN_AUDIENCE } from "./token-review.ts";
 
 /** Our certificates by the issuer that this process holds itself. */
 export function localIssuer(
@@ -53,7 +47,7 @@ export interface RemoteIssuerOptions {
   readonly serverName: string;
   /** Whether the connection is to be plaintext: the server is on this very machine. */
   readonly isPlaintext: (ip: string) => boolean;
-  /** Our service account's token; where there is no such file, one is asked for. */
+  /** Our service account's token, for the audience of the identity service. */
   readonly tokenFile: string;
   readonly localAddress: string | undefined;
   readonly dns: DnsClient;
@@ -62,7 +56,6 @@ export interface RemoteIssuerOptions {
 }
 
 const TIMEOUT_MS = 5_000;
-const TOKEN_SECONDS = 3_600;
 
 /** Our certificates by `Certify`, from the process that has the issuer. */
 export class RemoteIssuer implements OwnIssuer, AsyncDisposable {
@@ -96,7 +89,7 @@ export class RemoteIssuer implements OwnIssuer, AsyncDisposable {
   }
 
   async issue(name: string, key: KeyPair, signal: AbortSignal): Promise<OwnCertificate> {
-    const token = await this.#token(name, signal);
+    const token = await this.#token();
     const certificateSigningRequest = await newCsr(name, key);
     const connection = await this.#connect(signal);
     try {
@@ -140,23 +133,15 @@ export class RemoteIssuer implements OwnIssuer, AsyncDisposable {
     );
   }
 
-  async #token(name: string, signal: AbortSignal): Promise<Uint8Array> {
-    const { tokenFile, client } = this.#options;
+  /** Read anew each time: kubelet replaces it before it expires. */
+  async #token(): Promise<Uint8Array> {
+    const { tokenFile } = this.#options;
     try {
       return await readFile(tokenFile);
-    } catch (error) {
-      this.#options.log.debug?.("no token file", { tokenFile, error: messageOf(error) });
+    } catch (cause) {
+      const message = `Cannot read service account token: ${tokenFile} is not readable`;
+      throw new MeshError("no_token", "self", message, { cause });
     }
-    const [account = "", namespace = ""] = name.split(".");
-    const request: TokenRequest = {
-      apiVersion: "authentication.k8s.io/v1",
-      kind: "TokenRequest",
-      metadata: { name: account, namespace },
-      spec: { audiences: [TOKEN_AUDIENCE], expirationSeconds: TOKEN_SECONDS },
-    };
-    const options = { subresource: "token", signal };
-    const answer = await client.create(SERVICE_ACCOUNTS, request, options);
-    return Buffer.from(answer.status?.token ?? "");
   }
 }
 
