@@ -89,7 +89,7 @@ export const aPolicyDenies: Scene = async (stage) => {
       const { fetched } = await stage.shopper.run({ service: "catalog", fetch: path });
       expect(fetched?.status === 403, `403 for the shopper, saw ${fetched?.status}`);
       const headers = fetched?.headers as Readonly<Record<string, string>> | undefined;
-      message = headers?.["l5d-proxy-error"] ?? "";
+      message = headers?.["heddle-refused-by"] ?? "";
     }
     return message;
   });

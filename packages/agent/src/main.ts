@@ -13,6 +13,7 @@ import { ExpansionClient } from "./expansion-client.ts";
 import { loadHeldSvid } from "./join.ts";
 import { bypasses, listeningSockets } from "./listening.ts";
 import { type ProbeRound, runProbes } from "./probes.ts";
+import { proxyProblem } from "./proxy-probe.ts";
 import type { Membership, StateFolder } from "./state.ts";
 import { Supervised } from "./supervisor.ts";
 import { heldSvid, pemOf, renewalDelayMs, SvidHolder } from "./svid.ts";
@@ -42,6 +43,8 @@ export interface AgentStatus {
 }
 
 const PROBE = { intervalMs: 1_500, timeoutMs: 1_000, failures: 2 } as const;
+const STARTING_PROBE_MS = 100;
+const STARTING_REPORT_MS = 300;
 const CALL_TIMEOUT_MS = 5_000;
 const PROXY_STOP_MS = 10_000;
 
@@ -62,6 +65,8 @@ class Agent {
   #proxy: Supervised | undefined;
   #round: ProbeRound = { isReady: false, dead: [] };
   #bypass: readonly string[] = [];
+  /** Why the proxy serves nobody; undefined: it does. */
+  #proxyProblem: string | undefined = "the proxy has not started yet";
   #lastReport: string | undefined;
 
   constructor(options: AgentOptions, stop: AbortSignal) {
@@ -102,7 +107,12 @@ class Agent {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#keepProbed(), this.#keepReported(), this.#keepRenewed()]);
+    await Promise.all([
+      this.#keepProbed(),
+      this.#keepProxyProbed(),
+      this.#keepReported(),
+      this.#keepRenewed(),
+    ]);
   }
 
   async #keepProbed(): Promise<void> {
@@ -119,6 +129,14 @@ class Agent {
     });
   }
 
+  async #keepProxyProbed(): Promise<void> {
+    while (!this.#stop.aborted) {
+      this.#proxyProblem = await proxyProblem(this.#membership.ip, PROBE.timeoutMs);
+      // Often while it starts: nothing is sent here before it is ready.
+      await this.#pause(this.#proxyProblem === undefined ? PROBE.intervalMs : STARTING_PROBE_MS);
+    }
+  }
+
   async #keepReported(): Promise<void> {
     const { log } = this.#options;
     const backoff = new Backoff(500, 5_000, 0.2);
@@ -127,6 +145,8 @@ class Agent {
       try {
         const problems = this.#problems();
         delayMs = await this.#client.report(problems.length === 0, problems.join("; "));
+        // While it starts, the sooner it is known to be ready the better.
+        if (this.#proxyProblem !== undefined) delayMs = Math.min(delayMs, STARTING_REPORT_MS);
         this.#lastReport = new Date(this.#options.clock.wallMs()).toISOString();
         backoff.reset();
       } catch (error) {
@@ -164,7 +184,8 @@ class Agent {
   #problems(): string[] {
     const dead = this.#round.dead.map(({ port, cause }) => `port ${port}: ${cause}`);
     const unknown = this.#round.isReady || dead.length > 0 ? [] : ["not probed yet"];
-    return [...dead, ...unknown, ...this.#bypass];
+    const proxy = this.#proxyProblem === undefined ? [] : [this.#proxyProblem];
+    return [...proxy, ...dead, ...unknown, ...this.#bypass];
   }
 
   #findBypasses(): string[] {

@@ -18,7 +18,8 @@ export function defaultMeta(name: string): Meta {
 export function formatMeta(meta: Meta): string {
   if (meta.kind === "default" && meta.group === "") return `default.${meta.name}`;
   const port = meta.port === 0 ? "" : `:${meta.port}`;
-  return `${meta.kind}.${meta.namespace}.${meta.name}${port}`;
+  const namespace = meta.namespace === "" ? "" : `${meta.namespace}.`;
+  return `${meta.kind}.${namespace}${meta.name}${port}`;
 }
 
 /** Labels of a parent or a backend. */

@@ -54,6 +54,11 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   orig_proto_reset: { status: 502, grpcStatus: 14, isFatal: true },
 };
 
+/** Ours alone: tells a meshed client which rule of the server's policy refused its request. */
+export const REFUSED_BY = "heddle-refused-by";
+
+const POLICY_REFUSALS: ReadonlySet<string> = new Set(["unauthorized", "rate_limited"]);
+
 /** Failures to connect, or of a connection: all answered alike. */
 const BROKEN: Answer = { status: 502, grpcStatus: 14, isFatal: true };
 const UNEXPECTED: Answer = {
@@ -124,6 +129,8 @@ export function respondToError(
   }
   headers.append("content-length", "0");
   if (tellsWhy) headers.append("l5d-proxy-error", message);
+  // Another proxy takes `l5d-proxy-error` away; what a policy says is for whoever asked.
+  if (tellsWhy && POLICY_REFUSALS.has(error.code)) headers.append(REFUSED_BY, message);
   if (answer.isFatal) {
     record.closesConnection = true;
     if (head.version !== "2") headers.append("connection", "close");
