@@ -77,7 +77,11 @@ export class Http2Client implements HttpService, AsyncDisposable {
       response.abort(notTaken("the connection takes no more requests"));
       return DISCARD;
     }
-    const stream = new Http2Stream(this.#connection, this.#connection.streamWindowBytes, flow);
+    const stream = new Http2Stream(
+      this.#connection,
+      this.#connection.receiver.streamWindowBytes,
+      flow,
+    );
     stream.sink = response;
     stream.response = response;
     stream.isHeadRequest = head.method === "HEAD";

@@ -1,6 +1,5 @@
 import { MeshError, type Side } from "@heddle/base/errors";
 import type { Timer } from "@heddle/base/timer-wheel";
-import { Decoded, HpackDecoder } from "@heddle/wire/hpack/decoder";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 import {
   DEFAULT_WINDOW,
@@ -10,7 +9,6 @@ import {
   type FrameHeader,
   FrameType,
   MAX_WINDOW,
-  MIN_MAX_FRAME_BYTES,
   readUint31,
   readUint32,
   writeGoaway,
@@ -18,20 +16,18 @@ import {
   writeRstStream,
   writeWindowUpdate,
 } from "@heddle/wire/http2/frame";
-import { checkFrameHeader, isStreamError } from "@heddle/wire/http2/frame-rules";
-import { HeaderList, ListKind } from "@heddle/wire/http2/header-list";
+import type { HeaderList } from "@heddle/wire/http2/header-list";
 import { SettingId, writeSettings, writeSettingsAck } from "@heddle/wire/http2/settings";
 import { DISCARD, type ResponseHead } from "../http.ts";
 import type { Socket, SocketHandler } from "../transport.ts";
-import { Budget, PRIORITIES_PER_STREAM, WINDOW_UPDATES_PER_DATA } from "./budget.ts";
 import { Http2Error, type Http2ErrorCode, h2ReasonOf } from "./errors.ts";
-import { FieldBlock } from "./field-block.ts";
-import { FrameReader, type FrameSink, Verdict } from "./frame-reader.ts";
-import { KeepAlive } from "./keep-alive.ts";
+import { KeepAlive, type KeepAliveHost } from "./keep-alive.ts";
 import type { Http2Limits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import { type FloodHost, PeerBudgets } from "./peer-budgets.ts";
+import { Receiver, type ReceiverHost } from "./receiver.ts";
 import type { TurnEnd } from "./runtime.ts";
-import { Sender } from "./sender.ts";
+import { Sender, type SenderHost } from "./sender.ts";
 import type { Http2Stream, StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
@@ -39,7 +35,7 @@ import { StreamTable } from "./stream-table.ts";
 export interface Http2Role {
   readonly isServer: boolean;
   /** A field section of a stream that is not open: a request, or a mistake. */
-  newStream(streamId: number, list: HeaderList, endStream: boolean, decoded: Decoded): void;
+  newStream(streamId: number, list: HeaderList, endStream: boolean, isTooLarge: boolean): void;
   /** The head of an answer. False if it is malformed. */
   responseHead(stream: Http2Stream, list: HeaderList, endStream: boolean): boolean;
   /** The peer's SETTINGS came. */
@@ -65,39 +61,31 @@ const LINGER_MS = 1000;
 const PAUSE_READING_BYTES = 262_144;
 /** Output that nobody takes, whatever it is. */
 const MAX_PENDING_BYTES = 4_194_304;
-/** Streams that we reset and remember; frames for them may still be under way. */
-const MAX_RESET_REMEMBERED = 256;
 
 const KEEP_ALIVE_PING: Uint8Array = Uint8Array.from([0x68, 0x64, 0x6c, 0x6b, 0x61, 0, 0, 1]);
 const DRAIN_PING: Uint8Array = Uint8Array.from([0x68, 0x64, 0x6c, 0x64, 0x72, 0, 0, 2]);
 
 /**
- * One HTTP/2 connection (RFC 9113), in either role: frames in and out, windows, budgets, and the
- * lives of streams. Everything happens in the callbacks of the socket and in `turnEnd`.
- *
- * Longer than others, as the rules of the frames meet here on one state; sending is in `Sender`.
+ * One HTTP/2 connection (RFC 9113), in either role: the lives of its streams and its own, between
+ * `Receiver` and `Sender`. Everything happens in the callbacks of the socket and in `turnEnd`.
  */
-export class Http2Connection implements SocketHandler, FrameSink, StreamHost, TurnEnd {
+export class Http2Connection
+  implements SocketHandler, ReceiverHost, SenderHost, StreamHost, FloodHost, KeepAliveHost, TurnEnd
+{
   readonly streams: StreamTable = new StreamTable();
   readonly limits: Http2Limits;
   readonly outbox: Outbox;
   readonly sender: Sender;
+  readonly receiver: Receiver;
   /** Streams that count against a limit on concurrency: open or half open on the wire. */
   concurrentStreams = 0;
-  /** The highest stream that the peer opened. */
-  lastPeerStreamId = 0;
   /** The highest stream that we opened; the client counts it up. */
   lastOwnStreamId = 0;
   settingsReceived = false;
-  /** Counts the reads, to tell what came together. */
-  readCount = 0;
 
   readonly #role: Http2Role;
   readonly #socket: Socket;
-  readonly #reader: FrameReader;
-  readonly #decoder: HpackDecoder;
-  readonly #list = new HeaderList();
-  readonly #block = new FieldBlock();
+  readonly #budgets: PeerBudgets;
   readonly #keepAlive: KeepAlive;
   readonly #linger: Timer;
   readonly #peerSide: Side;
@@ -107,37 +95,16 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   #isReadingPaused = false;
   #resumed: Http2Stream[] = [];
 
-  // Receiving.
-  #recvWindow: number;
-  #recvUnacked = 0;
-  readonly #firstStreamWindow: number;
-  /** The stream of the DATA frame that is being read; undefined if its data is dropped. */
-  #dataStream: Http2Stream | undefined;
-  readonly #resetIds = new Set<number>();
-  /** Resets of streams up to this one may be forgotten. */
-  #forgottenUpTo = 0;
-
-  // Budgets.
-  readonly #resets: Budget;
-  #pendingResets = 0;
-  readonly #emptyFrames: Budget;
-  readonly #pings: Budget;
-  readonly #settings: Budget;
-  readonly #windowUpdates: Budget;
-  readonly #priorities: Budget;
-  readonly #closedStreamFrames: Budget;
-  #queuedAcks = 0;
-
   constructor(socket: Socket, role: Http2Role, limits: Http2Limits) {
-    const { runtime, budgets } = limits;
+    const { runtime } = limits;
     this.#socket = socket;
     this.#role = role;
     this.limits = limits;
     this.#peerSide = role.isServer ? "client" : "server";
     this.outbox = new Outbox(socket, runtime);
     this.sender = new Sender(this, this.outbox, limits);
-    this.#reader = new FrameReader(this);
-    this.#decoder = new HpackDecoder(runtime.strings);
+    this.#budgets = new PeerBudgets(this, limits);
+    this.receiver = new Receiver(this, limits, this.#budgets);
     this.#keepAlive = new KeepAlive(
       this,
       runtime.timers,
@@ -145,16 +112,10 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
       limits.keepAliveTimeoutMs,
     );
     this.#linger = runtime.timers.timer(() => this.destroy(this.#failure));
-    this.#recvWindow = limits.connectionWindowBytes;
-    // Until our SETTINGS arrive, the peer goes by the default.
-    this.#firstStreamWindow = Math.max(limits.streamWindowBytes, DEFAULT_WINDOW);
-    this.#resets = new Budget(budgets.resets, runtime.nowMs);
-    this.#emptyFrames = new Budget(budgets.emptyFrames, runtime.nowMs);
-    this.#pings = new Budget(budgets.pings, runtime.nowMs);
-    this.#settings = new Budget(budgets.settings, runtime.nowMs);
-    this.#windowUpdates = new Budget(budgets.windowUpdates, runtime.nowMs);
-    this.#priorities = new Budget(budgets.priorities, runtime.nowMs);
-    this.#closedStreamFrames = new Budget(budgets.closedStreamFrames, runtime.nowMs);
+  }
+
+  get isServer(): boolean {
+    return this.#role.isServer;
   }
 
   /** False once the connection ends, for whatever reason. */
@@ -165,11 +126,6 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   /** Nothing is left of it. */
   get isClosed(): boolean {
     return this.#life === Life.closed;
-  }
-
-  /** How much the peer may send on a stream before it hears of our SETTINGS, or after. */
-  get streamWindowBytes(): number {
-    return this.#firstStreamWindow;
   }
 
   /** Sends our SETTINGS. `pairs` are the role's own. */
@@ -190,10 +146,9 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   /** Registers a stream that has its id. */
   open(stream: Http2Stream): void {
     stream.sendWindow = this.sender.peer.initialWindowBytes;
-    stream.openedInRead = this.readCount;
+    stream.openedInRead = this.#budgets.streamOpened();
     this.streams.add(stream);
     this.concurrentStreams++;
-    this.#priorities.give(PRIORITIES_PER_STREAM);
   }
 
   goaway(lastStreamId: number, code: number, debug = ""): void {
@@ -229,7 +184,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     if (this.#life !== Life.open) return;
     const message = `Cannot use HTTP/2 connection: ${problem} (${errorName(code)})`;
     this.#failure = new Http2Error(errorCode, this.#peerSide, message, { h2Reason: code });
-    writeGoaway(this.outbox.open(), this.lastPeerStreamId, code, problem);
+    writeGoaway(this.outbox.open(), this.receiver.lastPeerStreamId, code, problem);
     this.end();
     this.#failStreams(this.#failure);
   }
@@ -239,7 +194,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     if (stream.isClosed) return;
     const message = `Cannot use HTTP/2 stream: ${problem} (${errorName(code)})`;
     // A client can make a server drop its work by mistakes as well as by RST_STREAM.
-    if (!this.#spendReset(stream, this.#role.isServer && !stream.headSent)) return;
+    if (!this.#mayEnd(stream)) return;
     this.resetStream(stream, code);
     stream.fail(new Http2Error("h2_protocol", this.#peerSide, message, { h2Reason: code }));
     this.#finish(stream);
@@ -247,7 +202,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
 
   /** Sends RST_STREAM and forgets the stream. */
   resetStream(stream: Http2Stream, code: number): void {
-    this.reset(stream.id, code);
+    this.#reset(stream.id, code);
     this.#closeOnWire(stream);
     this.#finish(stream);
   }
@@ -259,16 +214,15 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     this.#finish(stream);
   }
 
-  /** Sends RST_STREAM for a stream that never became one. */
-  reset(streamId: number, code: number): void {
+  /** Refuses a stream that never became one. */
+  refuse(streamId: number): void {
+    if (this.#budgets.refused()) this.#reset(streamId, ErrorCode.refusedStream);
+  }
+
+  #reset(streamId: number, code: number): void {
     writeRstStream(this.outbox.open(), streamId, code);
+    this.receiver.wasReset(streamId);
     this.wake();
-    if (this.#resetIds.size >= MAX_RESET_REMEMBERED) {
-      const oldest: number = this.#resetIds.values().next().value!;
-      this.#resetIds.delete(oldest);
-      this.#forgottenUpTo = Math.max(this.#forgottenUpTo, oldest);
-    }
-    this.#resetIds.add(streamId);
   }
 
   // SocketHandler
@@ -276,10 +230,8 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   /** Hot. */
   onData(bytes: Uint8Array, start: number, end: number): void {
     if (this.#life !== Life.open) return;
-    this.readCount++;
-    this.#pendingResets = 0;
     this.#keepAlive.heard();
-    this.#reader.read(bytes, start, end);
+    this.receiver.read(bytes, start, end);
     if (this.outbox.pendingBytes > PAUSE_READING_BYTES) this.#limitOutput();
   }
 
@@ -290,7 +242,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     this.sender.pump();
     if (this.#life === Life.ending && this.outbox.hasEnded) this.#linger.arm(LINGER_MS);
     if (this.outbox.isBlocked) return;
-    this.#queuedAcks = 0;
+    this.#budgets.acksTaken();
     if (!this.#isReadingPaused) return;
     this.#isReadingPaused = false;
     this.#socket.resume();
@@ -316,13 +268,19 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
       if (this.#resumed.length > 0) this.#deliverResumed();
       this.sender.pump();
       this.outbox.flush();
-      if (!this.outbox.isBlocked) this.#queuedAcks = 0;
+      if (!this.outbox.isBlocked) this.#budgets.acksTaken();
       else this.sender.watchBlocked();
     } catch (bug) {
       // Not under the transport's guard: this is the end of a turn, not a callback of the socket.
       this.destroy(new MeshError("bug", "self", "Cannot use HTTP/2 connection: a handler failed"));
       this.limits.guard.report(bug);
     }
+  }
+
+  // FloodHost
+
+  flooded(problem: string): void {
+    this.fail(ErrorCode.enhanceYourCalm, problem, "h2_flood");
   }
 
   // KeepAliveHost
@@ -360,7 +318,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   }
 
   sentData(frames: number): void {
-    this.#windowUpdates.give(frames * WINDOW_UPDATES_PER_DATA);
+    this.#budgets.sentData(frames);
   }
 
   overflowed(stream: Http2Stream): void {
@@ -404,14 +362,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
 
   /** Hot. */
   consumed(stream: Http2Stream, count: number): void {
-    this.#giveConnectionWindow(count);
-    stream.recvUnacked += count;
-    if (stream.recvEnded || stream.isClosed || stream.isPaused) return;
-    if (stream.recvUnacked < this.limits.streamWindowBytes / 2) return;
-    stream.recvWindow += stream.recvUnacked;
-    writeWindowUpdate(this.outbox.open(), stream.id, stream.recvUnacked);
-    stream.recvUnacked = 0;
-    this.wake();
+    this.receiver.consumed(stream, count);
   }
 
   resumed(stream: Http2Stream): void {
@@ -425,44 +376,19 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     this.#finish(stream);
   }
 
-  // FrameSink
+  // ReceiverHost
 
-  /** Hot. */
-  frameHeader(frame: FrameHeader): Verdict {
-    if (this.#life !== Life.open) return Verdict.stop;
-    const { maxFrameBytes } = this.limits;
-    const isContinuation = frame.type === FrameType.continuation;
-    if (isContinuation !== (this.#block.streamId !== 0) || !this.#isFirstInOrder(frame)) {
-      return this.#stop(ErrorCode.protocolError, `frame of type ${frame.type} out of order`);
-    }
-    const error = checkFrameHeader(frame, maxFrameBytes);
-    if (error !== ErrorCode.noError) {
-      if (!isStreamError(frame, maxFrameBytes)) {
-        return this.#stop(error, `bad header of a frame of type ${frame.type}`);
-      }
-      this.#badStreamFrame(frame.streamId, error);
-      return Verdict.skip;
-    }
-    if (frame.type > FrameType.continuation || frame.type === FrameType.priority) {
-      if (!this.#spend(this.#priorities, "PRIORITY or unknown frames")) return Verdict.stop;
-      return Verdict.skip;
-    }
-    return Verdict.take;
-  }
-
-  frame(frame: FrameHeader, bytes: Uint8Array, start: number, end: number): void {
+  controlFrame(frame: FrameHeader, bytes: Uint8Array, start: number): void {
+    const isAck = (frame.flags & Flag.ack) !== 0;
     switch (frame.type) {
-      case FrameType.headers:
-        this.#headers(frame, bytes, start, end);
-        break;
       case FrameType.rstStream:
         this.#rstStream(frame.streamId, readUint32(bytes, start));
         break;
       case FrameType.settings:
-        this.#readSettings((frame.flags & Flag.ack) !== 0, bytes, start, end);
+        this.#readSettings(isAck, bytes, start, start + frame.length);
         break;
       case FrameType.ping:
-        this.#ping((frame.flags & Flag.ack) !== 0, bytes, start);
+        this.#ping(isAck, bytes, start);
         break;
       case FrameType.goaway:
         this.#role.goawayReceived(readUint31(bytes, start), readUint32(bytes, start + 4));
@@ -470,195 +396,35 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
       case FrameType.windowUpdate:
         this.#windowUpdate(frame.streamId, readUint31(bytes, start));
         break;
-      case FrameType.continuation:
-        this.#continuation(frame, bytes, start, end);
-        break;
       default:
         break;
     }
   }
 
-  /** Hot. */
-  dataStart(frame: FrameHeader, dataBytes: number): Verdict {
-    this.#dataStream = undefined;
-    if (dataBytes < 0) return this.#stop(ErrorCode.protocolError, "padding exceeds its frame");
-    this.#recvWindow -= frame.length;
-    if (this.#recvWindow < 0) {
-      return this.#stop(ErrorCode.flowControlError, "connection window exceeded");
-    }
-    const endStream = (frame.flags & Flag.endStream) !== 0;
-    if (dataBytes === 0 && !endStream && !this.#spend(this.#emptyFrames, "empty DATA frames")) {
-      return Verdict.stop;
-    }
-    const stream = this.streams.get(frame.streamId);
-    if (stream === undefined || stream.isClosed) {
-      if (!this.#onClosedStream(frame.streamId, "DATA")) return Verdict.stop;
-      return this.#dropData(frame);
-    }
-    stream.recvWindow -= frame.length;
-    const error = dataError(stream, dataBytes, endStream);
-    if (error !== ErrorCode.noError) {
-      this.failStream(stream, error, "DATA that must not be");
-      return this.#dropData(frame);
-    }
-    if (stream.bodyLeft >= 0) stream.bodyLeft -= dataBytes;
-    this.#dataStream = stream;
-    if (dataBytes < frame.length) this.consumed(stream, frame.length - dataBytes);
-    return Verdict.take;
+  newStream(streamId: number, list: HeaderList, endStream: boolean, isTooLarge: boolean): void {
+    this.#role.newStream(streamId, list, endStream, isTooLarge);
   }
 
-  /** Hot. */
-  data(bytes: Uint8Array, start: number, end: number): void {
-    const stream = this.#dataStream;
-    if (stream === undefined || stream.isClosed) this.#giveConnectionWindow(end - start);
-    else stream.receive(bytes, start, end);
+  responseHead(stream: Http2Stream, list: HeaderList, endStream: boolean): boolean {
+    return this.#role.responseHead(stream, list, endStream);
   }
 
-  dataEnd(frame: FrameHeader): void {
-    const stream = this.#dataStream;
-    this.#dataStream = undefined;
-    if (stream === undefined || stream.isClosed || (frame.flags & Flag.endStream) === 0) return;
-    this.#endReceiving(stream, undefined);
-  }
-
-  // Frames
-
-  /** The first frame of a connection is SETTINGS (§3.4). */
-  #isFirstInOrder(frame: FrameHeader): boolean {
-    if (this.settingsReceived) return true;
-    return frame.type === FrameType.settings && (frame.flags & Flag.ack) === 0;
-  }
-
-  #headers(frame: FrameHeader, bytes: Uint8Array, start: number, end: number): void {
-    let from = start;
-    let upTo = end;
-    if ((frame.flags & Flag.padded) !== 0) upTo -= bytes[from++]!;
-    if ((frame.flags & Flag.priority) !== 0) {
-      // A stream cannot depend on itself (RFC 7540 §5.3.1); RFC 9113 lets it be ignored.
-      from += 5;
-    }
-    if (upTo < from) {
-      this.fail(ErrorCode.protocolError, "padding exceeds its frame");
-      return;
-    }
-    const endStream = (frame.flags & Flag.endStream) !== 0;
-    if ((frame.flags & Flag.endHeaders) !== 0) {
-      this.#fieldBlock(frame.streamId, endStream, bytes, from, upTo);
-      return;
-    }
-    this.#block.start(frame.streamId, endStream);
-    this.#block.append(bytes, from, upTo);
-  }
-
-  #continuation(frame: FrameHeader, bytes: Uint8Array, start: number, end: number): void {
-    const block = this.#block;
-    if (frame.streamId !== block.streamId) {
-      this.fail(ErrorCode.protocolError, "CONTINUATION of another stream");
-      return;
-    }
-    block.append(bytes, start, end);
-    // Encoded, a list may be a little longer than decoded, as long as it is not Huffman-coded.
-    const maxBytes = this.limits.maxHeaderListBytes + MIN_MAX_FRAME_BYTES;
-    if (
-      ++block.continuations > this.limits.budgets.continuations ||
-      block.length > maxBytes + this.limits.maxFrameBytes
-    ) {
-      this.fail(ErrorCode.enhanceYourCalm, "too many CONTINUATION frames", "h2_flood");
-      return;
-    }
-    if ((frame.flags & Flag.endHeaders) === 0) return;
-    const { streamId, endStream, length } = block;
-    const gathered = block.bytes;
-    block.clear();
-    this.#fieldBlock(streamId, endStream, gathered, 0, length);
-  }
-
-  /** A whole block. It must be decoded whatever becomes of it, for the sake of the next ones. */
-  #fieldBlock(
-    streamId: number,
-    endStream: boolean,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const stream = this.streams.get(streamId);
-    const list = this.#list;
-    const isFirst = stream === undefined || !stream.headReceived;
-    if (!isFirst) list.start(ListKind.trailers);
-    else list.start(this.#role.isServer ? ListKind.request : ListKind.response);
-    const decoded = this.#decoder.decode(bytes, start, end, this.limits.maxHeaderListBytes, list);
-    if (decoded === Decoded.corrupt) {
-      this.fail(ErrorCode.compressionError, "field block is not HPACK");
-    } else if (decoded === Decoded.bomb) {
-      this.fail(ErrorCode.enhanceYourCalm, "field section is far too large", "h2_flood");
-    } else if (stream === undefined) {
-      this.#fieldsOfNoStream(streamId, list, endStream, decoded);
-    } else {
-      this.#fieldsOf(stream, list, endStream, decoded);
-    }
-  }
-
-  #fieldsOfNoStream(
-    streamId: number,
-    list: HeaderList,
-    endStream: boolean,
-    decoded: Decoded,
-  ): void {
-    const isPeers = this.#isPeerId(streamId);
-    if (!isPeers || streamId <= this.lastPeerStreamId) {
-      this.#onClosedStream(streamId, "HEADERS");
-      return;
-    }
-    if (!this.#role.isServer) {
-      this.fail(ErrorCode.protocolError, "HEADERS on a stream that nobody opened");
-      return;
-    }
-    this.lastPeerStreamId = streamId;
-    this.#role.newStream(streamId, list, endStream, decoded);
-  }
-
-  #fieldsOf(stream: Http2Stream, list: HeaderList, endStream: boolean, decoded: Decoded): void {
-    if (stream.isClosed) return;
-    if (stream.recvEnded) {
-      this.failStream(stream, ErrorCode.streamClosed, "HEADERS after END_STREAM");
-    } else if (decoded === Decoded.tooLarge) {
-      this.failStream(stream, ErrorCode.protocolError, "field section is too large");
-    } else if (!list.finish()) {
-      this.failStream(stream, ErrorCode.protocolError, list.problem);
-    } else if (!stream.headReceived) {
-      if (!this.#role.responseHead(stream, list, endStream)) {
-        this.failStream(stream, ErrorCode.protocolError, "malformed response");
-      } else if (endStream && !stream.isClosed) {
-        this.endOfHead(stream);
-      }
-    } else if (!endStream) {
-      this.failStream(stream, ErrorCode.protocolError, "trailers without END_STREAM");
-    } else if (stream.bodyLeft > 0) {
-      this.failStream(stream, ErrorCode.protocolError, "body is shorter than content-length");
-    } else {
-      this.#endReceiving(stream, list.headers);
-    }
-  }
-
-  /** A head came that has END_STREAM. */
-  endOfHead(stream: Http2Stream): void {
-    if (stream.bodyLeft > 0) {
-      this.failStream(stream, ErrorCode.protocolError, "no body in spite of content-length");
-    } else {
-      this.#endReceiving(stream, undefined);
-    }
+  endReceiving(stream: Http2Stream, trailers: HeaderMap | undefined): void {
+    stream.recvEnded = true;
+    // On the wire it may be over while its sink is still behind.
+    if (stream.sendEnded) this.#closeOnWire(stream);
+    stream.receiveEnd(trailers);
   }
 
   #rstStream(streamId: number, code: number): void {
     const stream = this.streams.get(streamId);
     if (stream === undefined || stream.isClosed) {
-      this.#onClosedStream(streamId, "RST_STREAM");
+      this.receiver.isClosedInOrder(streamId, "RST_STREAM");
       return;
     }
     this.#closeOnWire(stream);
-    const isServer = this.#role.isServer;
-    if (!this.#spendReset(stream, isServer && !stream.headSent)) return;
-    if (stream.recvEnded && !isServer) {
+    if (!this.#mayEnd(stream)) return;
+    if (stream.recvEnded && !this.#role.isServer) {
       // The whole answer is here; the server does not want the rest of the request.
       this.#finish(stream);
       return;
@@ -674,7 +440,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   #readSettings(isAck: boolean, bytes: Uint8Array, start: number, end: number): void {
     if (isAck) return;
     this.settingsReceived = true;
-    if (!this.#spend(this.#settings, "SETTINGS")) return;
+    if (!this.#budgets.settings()) return;
     const { peer } = this.sender;
     const windowBefore = peer.initialWindowBytes;
     const error = peer.read(bytes, start, end);
@@ -682,8 +448,9 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
       this.fail(error, "bad value in SETTINGS");
       return;
     }
-    if (!this.#ack()) return;
+    if (!this.#budgets.ack()) return;
     writeSettingsAck(this.outbox.open());
+    this.wake();
     this.sender.setHeaderTable(peer.headerTableBytes);
     const delta = peer.initialWindowBytes - windowBefore;
     if (delta !== 0 && !this.sender.moveWindows(this.streams.all(), delta)) {
@@ -694,16 +461,17 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
   }
 
   #ping(isAck: boolean, bytes: Uint8Array, start: number): void {
-    if (!this.#spend(this.#pings, "PING")) return;
-    if (!isAck) {
-      if (this.#ack()) writePing(this.outbox.open(), true, bytes, start);
-    } else if (bytes[start + 7] === DRAIN_PING[7]) {
-      this.#role.drainAcknowledged();
+    if (!this.#budgets.ping()) return;
+    if (isAck) {
+      if (bytes[start + 7] === DRAIN_PING[7]) this.#role.drainAcknowledged();
+    } else if (this.#budgets.ack()) {
+      writePing(this.outbox.open(), true, bytes, start);
+      this.wake();
     }
   }
 
   #windowUpdate(streamId: number, increment: number): void {
-    if (!this.#spend(this.#windowUpdates, "WINDOW_UPDATE")) return;
+    if (!this.#budgets.windowUpdate()) return;
     if (streamId === 0) {
       this.sender.window += increment;
       if (increment === 0) this.fail(ErrorCode.protocolError, "WINDOW_UPDATE of 0");
@@ -714,7 +482,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     }
     const stream = this.streams.get(streamId);
     if (stream === undefined || stream.isClosed) {
-      this.#onClosedStream(streamId, "WINDOW_UPDATE");
+      this.receiver.isClosedInOrder(streamId, "WINDOW_UPDATE");
       return;
     }
     stream.sendWindow += increment;
@@ -729,13 +497,6 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
 
   // Streams
 
-  #endReceiving(stream: Http2Stream, trailers: HeaderMap | undefined): void {
-    stream.recvEnded = true;
-    // The stream is counted as long as we send; its sink may still be behind.
-    if (stream.sendEnded) this.#closeOnWire(stream);
-    stream.receiveEnd(trailers);
-  }
-
   #closeOnWire(stream: Http2Stream): void {
     if (stream.isClosed) return;
     stream.isClosed = true;
@@ -749,7 +510,7 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     if (!stream.isClosed || !stream.isDelivered) return;
     const queue = stream.recvQueue;
     stream.recvQueue = undefined;
-    if (queue !== undefined) this.#giveConnectionWindow(queue.length);
+    if (queue !== undefined) this.receiver.giveBack(queue.length);
     if (stream.id !== 0 && this.streams.remove(stream)) this.#role.streamFinished();
   }
 
@@ -771,85 +532,10 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     }
   }
 
-  // Windows
-
-  #giveConnectionWindow(count: number): void {
-    this.#recvUnacked += count;
-    if (this.#recvUnacked < this.limits.connectionWindowBytes / 2 || !this.isOpen) return;
-    this.#recvWindow += this.#recvUnacked;
-    writeWindowUpdate(this.outbox.open(), 0, this.#recvUnacked);
-    this.#recvUnacked = 0;
-    this.wake();
-  }
-
-  #dropData(frame: FrameHeader): Verdict {
-    this.#giveConnectionWindow(frame.length);
-    return Verdict.skip;
-  }
-
-  // Rules and budgets
-
-  #isPeerId(streamId: number): boolean {
-    return (streamId & 1) === (this.#role.isServer ? 1 : 0);
-  }
-
-  /**
-   * A frame for a stream that is not open. What was under way when we reset it is dropped; what
-   * nobody opened, or was complete, is an error.
-   *
-   * @returns false if the connection failed.
-   */
-  #onClosedStream(streamId: number, what: string): boolean {
-    if (this.#isIdle(streamId)) {
-      this.fail(ErrorCode.protocolError, `${what} on an idle stream`);
-      return false;
-    }
-    if (!this.#spend(this.#closedStreamFrames, `${what} on closed streams`)) return false;
-    if (what !== "DATA" && what !== "HEADERS") return true;
-    if (this.#resetIds.has(streamId) || streamId <= this.#forgottenUpTo) return true;
-    this.fail(ErrorCode.streamClosed, `${what} on a closed stream`);
-    return false;
-  }
-
-  /** Never opened, neither by the peer nor by us. */
-  #isIdle(streamId: number): boolean {
-    if (this.#isPeerId(streamId)) return streamId > this.lastPeerStreamId;
-    return streamId > this.lastOwnStreamId;
-  }
-
-  #badStreamFrame(streamId: number, error: number): void {
-    const stream = this.streams.get(streamId);
-    if (stream !== undefined) this.failStream(stream, error, "frame of a wrong size");
-  }
-
-  #spend(budget: Budget, what: string): boolean {
-    if (budget.take()) return true;
-    this.fail(ErrorCode.enhanceYourCalm, `too many ${what}`, "h2_flood");
-    return false;
-  }
-
-  /** A stream ended before it was answered, by the client's doing. */
-  #spendReset(stream: Http2Stream, isUnanswered: boolean): boolean {
-    if (!isUnanswered) return true;
-    const isPending = stream.openedInRead === this.readCount;
-    if (isPending && ++this.#pendingResets > this.limits.budgets.pendingResets) {
-      this.fail(ErrorCode.enhanceYourCalm, "too many requests reset at once", "h2_flood");
-      return false;
-    }
-    return this.#spend(this.#resets, "requests reset");
-  }
-
-  /** Room for one more answer to PING or SETTINGS? */
-  #ack(): boolean {
-    this.wake();
-    if (++this.#queuedAcks <= this.limits.budgets.queuedAcks) return true;
-    this.fail(ErrorCode.enhanceYourCalm, "does not take answers to PING and SETTINGS", "h2_flood");
-    return false;
-  }
-
-  #stop(code: number, problem: string): Verdict {
-    this.fail(code, problem);
-    return Verdict.stop;
+  /** A stream ended because of the peer; false if that was once too often. */
+  #mayEnd(stream: Http2Stream): boolean {
+    if (!this.#role.isServer || stream.headSent) return true;
+    return this.#budgets.unanswered(stream.openedInRead);
   }
 
   #limitOutput(): void {
@@ -884,16 +570,4 @@ export class Http2Connection implements SocketHandler, FrameSink, StreamHost, Tu
     // After we ended in good order, how the socket went is of no interest.
     this.#role.closed(this.#failure ?? (wasOpen ? error : undefined));
   }
-}
-
-/** What is wrong with a DATA frame on an open stream; `recvWindow` is what is left behind it. */
-function dataError(stream: Http2Stream, dataBytes: number, endStream: boolean): number {
-  if (stream.recvEnded) return ErrorCode.streamClosed;
-  if (!stream.headReceived) return ErrorCode.protocolError;
-  if (stream.recvWindow < 0) return ErrorCode.flowControlError;
-  const left = stream.bodyLeft;
-  if (left >= 0 && (dataBytes > left || (endStream && dataBytes < left))) {
-    return ErrorCode.protocolError;
-  }
-  return ErrorCode.noError;
 }

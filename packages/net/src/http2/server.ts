@@ -1,6 +1,5 @@
 import { MeshError } from "@heddle/base/errors";
 import type { Timer } from "@heddle/base/timer-wheel";
-import { Decoded } from "@heddle/wire/hpack/decoder";
 import { HeaderMap } from "@heddle/wire/http/headers";
 import { ErrorCode, MAX_STREAM_ID, PREFACE } from "@heddle/wire/http2/frame";
 import type { HeaderList } from "@heddle/wire/http2/header-list";
@@ -125,22 +124,22 @@ class ServerConnection implements Http2Server, Http2Role, SocketHandler {
 
   // Http2Role
 
-  newStream(streamId: number, list: HeaderList, endStream: boolean, decoded: Decoded): void {
+  newStream(streamId: number, list: HeaderList, endStream: boolean, isTooLarge: boolean): void {
     const connection = this.#connection;
     if (
       streamId > this.#lastAccepted ||
       connection.concurrentStreams >= this.#maxConcurrentStreams
     ) {
-      connection.reset(streamId, ErrorCode.refusedStream);
+      connection.refuse(streamId);
       return;
     }
-    const stream = new Http2Stream(connection, connection.streamWindowBytes);
+    const stream = new Http2Stream(connection, connection.receiver.streamWindowBytes);
     stream.id = streamId;
     stream.headReceived = true;
     stream.hearsOfCancel = true;
     stream.sink = PENDING;
     connection.open(stream);
-    if (decoded === Decoded.tooLarge) {
+    if (isTooLarge) {
       stream.recvEnded = endStream;
       refuseLarge(stream);
     } else if (!list.finish()) {
@@ -154,7 +153,7 @@ class ServerConnection implements Http2Server, Http2Role, SocketHandler {
     const head = requestHead(list, endStream);
     if (!head.upgrade) stream.bodyLeft = list.contentLength;
     if (endStream && stream.bodyLeft > 0) {
-      this.#connection.endOfHead(stream);
+      this.#connection.receiver.endOfHead(stream);
       return;
     }
     const sink = this.#service.call(head, stream, stream);
@@ -164,7 +163,7 @@ class ServerConnection implements Http2Server, Http2Role, SocketHandler {
     }
     stream.sink = sink;
     if (stream.isClosed) return;
-    if (endStream) this.#connection.endOfHead(stream);
+    if (endStream) this.#connection.receiver.endOfHead(stream);
     // It was answered at once; now we know whether somebody reads the request.
     else if (stream.sendEnded) this.#connection.sent(stream);
   }
@@ -192,7 +191,7 @@ class ServerConnection implements Http2Server, Http2Role, SocketHandler {
   drainAcknowledged(): void {
     if (!this.#isDraining || this.#lastAccepted !== MAX_STREAM_ID) return;
     this.#drainTimer.disarm();
-    this.#lastAccepted = this.#connection.lastPeerStreamId;
+    this.#lastAccepted = this.#connection.receiver.lastPeerStreamId;
     this.#connection.goaway(this.#lastAccepted, ErrorCode.noError);
     this.#endIfDone();
   }
