@@ -10,6 +10,7 @@ import {
   invalidPolicy,
   type OutboundPolicy,
   type TcpRoute,
+  targetsRoute,
 } from "./policy.ts";
 import { TcpLogical, type TcpParts } from "./tcp.ts";
 
@@ -20,6 +21,8 @@ export interface KnownTarget {
   readonly profile: Profile | undefined;
   http(version: StackVersion): HttpLogical;
   tcp(): TcpLogical;
+  /** Where opaque connections go: by the profile's targets if it has any, else by the policy. */
+  readonly opaqueRoute: TcpRoute | undefined;
   /** Every connection that uses the target releases it once, at its end. */
   release(): void;
 }
@@ -79,6 +82,7 @@ class TargetEntry implements KnownTarget {
   #hasProfile = false;
   #profile: Profile | undefined;
   #policy: OutboundPolicy | undefined;
+  #targetsRoute: TcpRoute | undefined;
 
   constructor(target: Target, parts: HttpParts & TcpParts, onGone: () => void) {
     const { runtime } = parts;
@@ -145,9 +149,25 @@ class TargetEntry implements KnownTarget {
   tcp(): TcpLogical {
     if (this.#tcp === undefined) {
       this.#tcp = new TcpLogical(this.name, "tcp", this.#parts);
-      this.#tcp.retain(tcpRoutes(this.policy), this.policy.parent);
+      this.#tcp.retain(this.#tcpRoutes(), this.policy.parent);
     }
     return this.#tcp;
+  }
+
+  get opaqueRoute(): TcpRoute | undefined {
+    if (this.#targetsRoute !== undefined) return this.#targetsRoute;
+    const { protocol } = this.policy;
+    return protocol.kind === "detect" || protocol.kind === "opaque"
+      ? protocol.opaque.route
+      : undefined;
+  }
+
+  /** Every TCP route, whose backends are to be kept. */
+  #tcpRoutes(): readonly TcpRoute[] {
+    const { protocol } = this.policy;
+    if (protocol.kind === "tls") return protocol.routes.map((route) => route.value);
+    const route = this.opaqueRoute;
+    return route === undefined ? [] : [route];
   }
 
   close(): void {
@@ -169,7 +189,9 @@ class TargetEntry implements KnownTarget {
     for (const stack of this.#stacks.values()) {
       stack.update(this.#policy, this.#profile, this.#target.port);
     }
-    this.#tcp?.retain(tcpRoutes(this.#policy), this.#policy.parent);
+    const targets = this.#profile?.targets ?? [];
+    this.#targetsRoute = targets.length === 0 ? undefined : targetsRoute(targets);
+    this.#tcp?.retain(this.#tcpRoutes(), this.#policy.parent);
     this.#known.resolve();
   }
 
@@ -200,19 +222,6 @@ class TargetEntry implements KnownTarget {
     if (this.#tcp?.isStale === true) return true;
     for (const stack of this.#stacks.values()) if (stack.isStale) return true;
     return false;
-  }
-}
-
-/** Every TCP route of a policy, whose backends are to be kept. */
-function tcpRoutes({ protocol }: OutboundPolicy): readonly TcpRoute[] {
-  switch (protocol.kind) {
-    case "detect":
-    case "opaque":
-      return protocol.opaque.route === undefined ? [] : [protocol.opaque.route];
-    case "tls":
-      return protocol.routes.map((route) => route.value);
-    default:
-      return [];
   }
 }
 

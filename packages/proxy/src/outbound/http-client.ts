@@ -1,5 +1,5 @@
 import { Backoff } from "@heddle/base/backoff";
-import { MeshError } from "@heddle/base/errors";
+import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Timer } from "@heddle/base/timer-wheel";
 import {
   type BodySink,
@@ -107,7 +107,12 @@ export class Http2EndpointClient implements EndpointClient {
         if (this.#isClosed) return;
         const delayMs = this.#backoff.next();
         const { ip, port } = this.#facts;
-        this.#runtime.log.warn("Failed to connect", { ip, port, error, delayMs });
+        this.#runtime.log.warn("Failed to connect", {
+          ip,
+          port,
+          error: messageOf(error),
+          delayMs: Math.round(delayMs),
+        });
         this.#retry.arm(delayMs);
       },
     );

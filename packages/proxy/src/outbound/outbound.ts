@@ -180,7 +180,7 @@ export class Outbound implements AsyncDisposable {
       originalDestination === undefined ? socket : this.#measure(socket, originalDestination);
     if (known.profile?.isOpaque === true) {
       this.#count("opaq", known);
-      await this.#opaque(from, known, opaqueRoute(known), release);
+      await this.#opaque(from, known, known.opaqueRoute, release);
       return;
     }
     switch (protocol.kind) {
@@ -195,7 +195,7 @@ export class Outbound implements AsyncDisposable {
         return;
       case "opaque":
         this.#count("opaq", known);
-        await this.#opaque(from, known, protocol.opaque.route, release);
+        await this.#opaque(from, known, known.opaqueRoute, release);
         return;
       case "tls": {
         this.#count("tls", known);
@@ -210,7 +210,7 @@ export class Outbound implements AsyncDisposable {
         this.#count("detect", known);
         const detected = await this.#detect(from, portedLabels("parent", parent));
         if (detected.version === undefined) {
-          await this.#opaque(detected.socket, known, protocol.opaque.route, release);
+          await this.#opaque(detected.socket, known, known.opaqueRoute, release);
         } else {
           this.#http(detected.socket, detected.version, accepted, known, release);
         }
@@ -358,14 +358,6 @@ function addressTarget({ ip, port }: SocketAddress): Target {
 
 function clientOf({ clientAddress }: From): ClientInfo {
   return { ip: clientAddress.ip, port: clientAddress.port, tlsId: undefined };
-}
-
-/** A profile that makes a connection opaque goes by its targets, or by the policy's opaque route. */
-function opaqueRoute({ policy }: KnownTarget): TcpRoute | undefined {
-  const { protocol } = policy;
-  return protocol.kind === "detect" || protocol.kind === "opaque"
-    ? protocol.opaque.route
-    : undefined;
 }
 
 function defaultAuthority({ name, profile }: KnownTarget): string {

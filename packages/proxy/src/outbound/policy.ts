@@ -3,7 +3,7 @@ import type { GrpcRoute } from "@heddle/model/route/grpc-routes";
 import type { HttpRoute } from "@heddle/model/route/http-routes";
 import type { SniRoute } from "@heddle/model/route/sni";
 import type { AccrualConfig } from "../balance/breaker.ts";
-import type { LoadConfig } from "../balance/load.ts";
+import { DEFAULT_LOAD, type LoadConfig } from "../balance/load.ts";
 import { type EndpointInfo, plainEndpoint } from "../discovery/endpoint.ts";
 import { NO_TIMEOUTS, type RetryPolicy, type RouteTimeouts } from "../http/retry-policy.ts";
 import { defaultMeta, type Meta } from "../meta.ts";
@@ -152,6 +152,19 @@ export function forwardPolicy(
 
 export function fallbackPolicy(ip: string, port: number): OutboundPolicy {
   return forwardPolicy("fallback", plainEndpoint(ip, port));
+}
+
+/** An opaque route over a profile's targets, by weight. */
+export function targetsRoute(
+  targets: readonly { readonly path: string; readonly weight: number }[],
+): TcpRoute {
+  const meta = defaultMeta("profile");
+  const backends = targets.map(({ path }) => {
+    const dispatcher = { kind: "balance" as const, path, load: DEFAULT_LOAD };
+    return { backend: newBackend(meta, dispatcher), filters: [] };
+  });
+  const weights = targets.map(({ weight }) => weight);
+  return { meta, filters: [], distribution: { kind: "random_available", backends, weights } };
 }
 
 /** What an unreadable policy becomes: every request is an error, every connection fails. */
