@@ -15,6 +15,11 @@ export class Authenticator {
   readonly #static: readonly { readonly digest: Buffer; readonly user: User }[];
   readonly #tokens: AccountTokens;
   readonly #peers = new WeakMap<TLSSocket, User>();
+  /** The static token that a connection has used last, so that it is not hashed every time. */
+  readonly #proven = new WeakMap<
+    TLSSocket,
+    { readonly authorization: string; readonly user: User }
+  >();
 
   constructor(tokens: readonly StaticToken[], accounts: AccountTokens) {
     this.#static = tokens.map(({ token, user }) => ({ digest: digestOf(token), user }));
@@ -27,9 +32,14 @@ export class Authenticator {
    */
   identify(authorization: string | undefined, socket: TLSSocket): User {
     if (authorization === undefined || authorization === "") return this.#peer(socket);
+    const proven = this.#proven.get(socket);
+    if (proven?.authorization === authorization) return proven.user;
     const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
     const user = token === undefined ? undefined : this.byToken(token, [this.#tokens.issuer]);
     if (user === undefined) throw unauthorized();
+    // Tokens of accounts end; they are judged anew for each request.
+    const isStatic = this.#static.some((known) => known.user === user);
+    if (isStatic) this.#proven.set(socket, { authorization, user });
     return user;
   }
 
