@@ -45,7 +45,7 @@ test("[E08] a certificate of the anchor with the right name is taken, without EK
   assert.equal(await judge({ sans: [{ dns: "other.example.com" }, ...mine] }), "taken");
 });
 
-test("[E09] [X08] certificates that cannot be ours are refused, with the cause", async () => {
+test("[E09] certificates that cannot be ours are refused, with the cause", async () => {
   assert.match(await judge({ sans: mine }, await TestCa.root("other")), /UnknownIssuer/);
   assert.match(await judge({ sans: [{ dns: "other" }] }), /does not match TLS identity/);
   assert.match(await judge({}), /does not match TLS identity/);
@@ -58,7 +58,7 @@ test("[E09] [X08] certificates that cannot be ours are refused, with the cause",
   assert.match(await judge({ sans: mine, ...future }), /not valid yet/);
 });
 
-test("[X08] a chain needs its intermediates, its own key, and DER", async () => {
+test("a chain needs its intermediates, its own key, and DER", async () => {
   const middle = await ca.intermediate();
   const leaf = await middle.leaf({ sans: mine });
   const other = await ca.leaf({ sans: mine });

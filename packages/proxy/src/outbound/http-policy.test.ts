@@ -169,7 +169,7 @@ test("a backend that says not where it is: 502 that says so", async () => {
   assert.match(answer.headers.get("l5d-proxy-error")!, /backend for Service default\/web has no/);
 });
 
-test("[M20] [G03] [S01] a 5xx is tried again, with its body, and the second answer is taken", async () => {
+test("[M20] a 5xx is tried again, with its body, and the second answer is taken", async () => {
   const retry = httpRetry(1, [[500, 599]]);
   await using scene = await stage(
     rules(rule(web, { retry })),
@@ -239,7 +239,7 @@ test("[M27] [M28] l5d-retry headers count only where the route allows them", asy
   assert.equal(ignored.app.asked[0]!.head.headers.get("l5d-retry-http"), "5xx");
 });
 
-test("[M25] [M29] [G17] gRPC failures in trailers are tried again by code", async () => {
+test("[M29] gRPC failures in trailers are tried again by code", async () => {
   const grpc = { "content-type": "application/grpc" };
   await using scene = await stage(
     rules(rule(web, { allowsHeaders: true })),
@@ -347,7 +347,7 @@ test("[M71] hosts are told apart only if that is switched on", async () => {
   assert.equal(on.world.metric(name, 'hostname=""'), 1);
 });
 
-test("[J03] [J07] [J11] requests and answers of an endpoint, with its labels", async () => {
+test("[J11] requests and answers of an endpoint, with its labels", async () => {
   await using scene = await stage(rules(rule(web)), inTurn({ status: 200 }, { status: 503 }));
   const { world, app, port } = scene;
   world.control.endpoints

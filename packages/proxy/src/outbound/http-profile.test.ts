@@ -107,10 +107,15 @@ test("[G02] a budget of one retry: the second request is not tried again", async
   assert.equal(scene.world.metric("route_retryable_total", 'skipped="no_budget"'), 1);
 });
 
-test("[G04] [G05] bodies are sent again, declared or not", async () => {
-  for (const headers of [{}, { "transfer-encoding": "chunked" }]) {
+test("[G03] [G04] [G05] bodies are sent again, declared or not", async () => {
+  const chunked = { "transfer-encoding": "chunked" };
+  for (const [method, headers] of [
+    ["POST", {}],
+    ["PUT", {}],
+    ["POST", chunked],
+  ] as const) {
     await using scene = await stage(profile(retryable), fails());
-    const answer = await ask(scene.port, { method: "PUT", body: "a body", headers });
+    const answer = await ask(scene.port, { method, body: "a body", headers });
     assert.equal(answer.status, 200);
     assert.deepEqual(
       scene.app.asked.map(({ body }) => body),
@@ -193,6 +198,21 @@ test("[G16] a gRPC failure in headers is tried again", async () => {
   await using client = await Http2Asker.connect(scene.port);
   const answer = await client.ask({ method: "POST", headers: grpc, body: "x" });
   assert.equal(answer.headers.get("grpc-status"), "0");
+});
+
+test("[G17] a gRPC failure in trailers is tried again", async () => {
+  await using scene = await stage(
+    profile(retryable),
+    inTurn(
+      { headers: grpc, trailers: { "grpc-status": "14" } },
+      { headers: grpc, body: "y", trailers: { "grpc-status": "0" } },
+    ),
+    "http2",
+  );
+  await using client = await Http2Asker.connect(scene.port);
+  const answer = await client.ask({ method: "POST", headers: grpc, body: "x" });
+  assert.equal(answer.trailers?.get("grpc-status"), "0");
+  assert.equal(scene.app.asked.length, 2);
 });
 
 test("[G18] [G19] a gRPC success keeps its body, whatever was looked at", async () => {

@@ -346,7 +346,7 @@ test("[B10] a controller that says nothing: 504 after the fail-fast timeout", as
   assert.match(answer.headers.get("l5d-proxy-error")!, /service in fail-fast/);
 });
 
-test("[B11] [X04] a new target waits while the controller is away, and is served when it is back", async () => {
+test("[B11] a new target waits while the controller is away, and is served when it is back", async () => {
   await using app = await TestApp.start("http1", () => ({ body: "back" }));
   await using world = await startWorld();
   world.control.policies.set(TARGET, Script.of(detect(balanced(WEB))));

@@ -78,7 +78,7 @@ test("[M06] opaque connections follow the endpoints as they come and go, then fa
   assert.equal(world.metric("tcp_open_total", 'peer="dst"', 'direction="outbound"')! > 0, true);
 });
 
-test("[J20] bytes of both sides are counted as they are", async () => {
+test("bytes of both sides are counted as they are", async () => {
   const echo = net.createServer((socket) => socket.pipe(socket));
   await new Promise<void>((resolve) => echo.listen(0, "127.77.0.10", resolve));
   const { port: echoPort } = echo.address() as net.AddressInfo;
