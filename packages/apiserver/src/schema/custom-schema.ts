@@ -86,7 +86,7 @@ class Compiler {
   }
 
   #children(source: JsonObject, { path, isLogical }: Site, schema: Mutable<Schema>): void {
-    const below = (key: string): Site => ({ path: joinPath(path, key), isLogical, isRoot: false });
+    const below = (key: string): Site => ({ path: `${path}.${key}`, isLogical, isRoot: false });
     const properties = own(source, "properties");
     if (isObject(properties)) {
       const compiled = new Map<string, Schema>();
