@@ -52,10 +52,10 @@ export async function runControl(
   const settings = loadControl(env);
   env.check();
   const cluster = findCluster(get, { path: settings.kubeconfig });
-  await using client = closing(new KubeClient({ cluster, userAgent: "heddle-control" }));
+  using client = new KubeClient({ cluster, userAgent: "heddle-control" });
   await using control = await startControl({
     settings,
-    client: client.value,
+    client,
     log,
     clock: options.clock ?? systemClock,
   });
@@ -76,6 +76,8 @@ export interface Control extends AsyncDisposable {
   readonly metrics: Registry;
   /** Why we are not ready; undefined if we are. */
   readonly problem: () => string | undefined;
+  /** Resolves when we are ready for the first time. */
+  readonly ready: Promise<void>;
   /** Rejects when a part has died of a bug: what it knew goes stale. */
   readonly died: Promise<never>;
 }
@@ -228,6 +230,9 @@ export async function startControl(options: StartControlOptions): Promise<Contro
     addresses,
     metrics,
     problem: () => problem() ?? destinationProblem(),
+    ready: Promise.all([certificates.ready, destination?.synced, policy?.synced]).then(
+      () => undefined,
+    ),
     died,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
@@ -312,8 +317,4 @@ function isWildcard(ip: string): boolean {
 
 function hostPort({ ip, port }: SocketAddress): string {
   return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
-}
-
-function closing<T extends { close(): void }>(value: T): AsyncDisposable & { readonly value: T } {
-  return { value, [Symbol.asyncDispose]: async () => value.close() };
 }

@@ -174,10 +174,10 @@ test("a process without the identity role gets its certificate by Certify", asyn
     HEDDLE_CONTROL_IDENTITY_TOKEN_FILE: tokenFile,
     HOSTNAME: "other",
   });
-  const client = host.store.controlClient();
+  using client = host.store.controlClient();
   const clock = systemClock;
   await using control = await startControl({ settings, client, log: Log.silent(), clock });
-  while (control.problem() !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await control.ready;
   const credentials = new Credentials({ anchors: host.trust.anchorsPem });
   const address = control.addresses.destination!;
   assert.equal(await ask({ address, serverName: DESTINATION, credentials }), "answered");

@@ -82,7 +82,7 @@ const METADATA_LIST_ACCEPT = "application/json;as=PartialObjectMetadataList;g=me
  * Reads and writes objects of one API server. Failures are `MeshError`s whose code is the Status'
  * reason (errors.ts). An aborted call rejects with the signal's reason.
  */
-export class KubeClient {
+export class KubeClient implements Disposable {
   readonly cluster: ClusterConfig;
   readonly #transport: Transport;
   readonly #userAgent: string;
@@ -253,6 +253,10 @@ export class KubeClient {
   /** Drops all connections, watches included. */
   close(): void {
     this.#transport.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   async #listOnce<T extends KubeObject>(

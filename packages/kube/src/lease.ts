@@ -24,6 +24,9 @@ export interface LeaseOptions {
   readonly onChange?: (isLeader: boolean) => void;
 }
 
+/** One look at the lease, or one write to it, before we lead. */
+const CALL_TIMEOUT_MS = 5_000;
+
 /**
  * Leads whenever the lease is ours, for as long as the signal lasts, and hands it over at the end.
  *
@@ -37,6 +40,10 @@ export async function runWithLease(options: LeaseOptions): Promise<void> {
     if (!(await candidate.tryAcquire())) {
       await pause(options.retryMs ?? 2_000, signal);
       continue;
+    }
+    if (signal.aborted) {
+      await candidate.release();
+      return;
     }
     log.info("lease acquired", { lease: options.lease.name, holder: options.holder });
     onChange?.(true);
@@ -61,13 +68,12 @@ async function leadWhileRenewed(options: LeaseOptions, candidate: Candidate): Pr
       if (!term.signal.aborted) failure = error;
     })
     .finally(stop);
-  let renewedMs = clock.nowMs();
   while (!term.signal.aborted) {
     await pause(retryMs, term.signal);
     if (term.signal.aborted) break;
     const outcome = await candidate.renew(renewDeadlineMs);
-    if (outcome === "renewed") renewedMs = clock.nowMs();
-    else if (outcome === "lost" || clock.nowMs() - renewedMs >= renewDeadlineMs) {
+    const ageMs = clock.nowMs() - candidate.writtenMs;
+    if (outcome === "lost" || (outcome === "failed" && ageMs >= renewDeadlineMs)) {
       options.log.warn("lease lost", { lease: options.lease.name });
       stop();
     }
@@ -86,6 +92,8 @@ class Candidate {
   #seenVersion: string | undefined;
   #seenMs = 0;
   #held: Lease | undefined;
+  /** When our last write that went through was sent: others may count from then on. */
+  #writtenMs = 0;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -93,20 +101,28 @@ class Candidate {
     this.#durationMs = options.durationMs ?? 30_000;
   }
 
+  get writtenMs(): number {
+    return this.#writtenMs;
+  }
+
+  /** Not cut short by the run's signal: what the server has done already we must know of. */
   async tryAcquire(): Promise<boolean> {
-    const { client, lease, signal, log } = this.#options;
+    const { client, lease, log } = this.#options;
+    const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
+    const sentMs = this.#clock.nowMs();
     try {
       const found = await client.find(LEASES, lease, { signal });
       if (found === undefined) {
         this.#held = await client.create(LEASES, this.#ours(undefined), { signal });
+        this.#writtenMs = sentMs;
         return true;
       }
       if (!this.#isFree(found)) return false;
       this.#held = await client.update(LEASES, this.#ours(found), { signal });
+      this.#writtenMs = sentMs;
       return true;
     } catch (error) {
-      if (signal.aborted) return false;
-      if (!(error instanceof MeshError)) throw error;
+      if (!signal.aborted && !(error instanceof MeshError)) throw error;
       // Somebody else was faster: the usual way to lose.
       if (!hasReason(error, "Conflict", "AlreadyExists")) {
         log.warn("lease not acquired", { lease: lease.name, error: messageOf(error) });
@@ -120,8 +136,10 @@ class Candidate {
     const held = this.#held;
     if (held === undefined) return "lost";
     const signal = AbortSignal.timeout(timeoutMs);
+    const sentMs = this.#clock.nowMs();
     try {
       this.#held = await client.update(LEASES, this.#ours(held), { signal });
+      this.#writtenMs = sentMs;
       return "renewed";
     } catch (error) {
       if (!hasReason(error, "Conflict", "NotFound")) {

@@ -196,9 +196,10 @@ test("[5/TL01] without an issuer Certify is Unavailable, until there is one", as
   const { controlSettings } = await import("../testing/control-host.ts");
   const { Log } = await import("@heddle/base/log");
   const settings = controlSettings({ HEDDLE_CONTROL_ROLES: "identity" });
+  using kube = own.controlClient();
   await using control = await startControl({
     settings,
-    client: own.controlClient(),
+    client: kube,
     log: Log.silent(),
     clock: systemClock,
   });

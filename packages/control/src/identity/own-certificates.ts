@@ -53,6 +53,7 @@ export class OwnCertificates implements AsyncDisposable {
   readonly #ticker: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
   readonly #onBug: (error: unknown) => void;
+  readonly #ready: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Renewals run one after the other. */
   #working: Promise<void> = Promise.resolve();
 
@@ -107,9 +108,9 @@ export class OwnCertificates implements AsyncDisposable {
     );
   }
 
-  /** Resolves when what is under way is done. */
-  settled(): Promise<void> {
-    return this.#working;
+  /** Resolves when every name has its first certificate. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
   }
 
   /**
@@ -182,6 +183,7 @@ export class OwnCertificates implements AsyncDisposable {
     held.backoff.reset();
     const expires = new Date(issued.notAfterMs).toISOString();
     this.#log.info("own certificate renewed", { name: held.name, expires });
+    if (this.isReady) this.#ready.resolve();
   }
 }
 

@@ -32,7 +32,10 @@ export class ControlHost implements AsyncDisposable {
   readonly trust: Trust;
   readonly #connections: Http2Client[] = [];
 
-  private constructor(store: TestStore, control: Control, trust: Trust) {
+  readonly #controlClient: KubeClient;
+
+  private constructor(store: TestStore, control: Control, trust: Trust, client: KubeClient) {
+    this.#controlClient = client;
     this.store = store;
     this.control = control;
     this.trust = trust;
@@ -56,16 +59,8 @@ export class ControlHost implements AsyncDisposable {
       log,
       clock,
     });
-    const host = new ControlHost(store, control, trust);
-    await host.ready();
-    return host;
-  }
-
-  /** Waits until everything is known and has a certificate. */
-  async ready(): Promise<void> {
-    while (this.control.problem() !== undefined) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await control.ready;
+    return new ControlHost(store, control, trust, client);
   }
 
   get kube(): KubeClient {
@@ -89,6 +84,7 @@ export class ControlHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const connection of this.#connections) connection.destroy();
     await this.control[Symbol.asyncDispose]();
+    this.#controlClient.close();
     await this.store[Symbol.asyncDispose]();
   }
 }
