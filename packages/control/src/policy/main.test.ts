@@ -134,6 +134,25 @@ test("objects come and go in a storm, and what is heard last is what holds", asy
   assert.equal(watch.waiting, 0);
 });
 
+test("while the store is away what is known is answered; when it is back, streams go on", async () => {
+  await using mesh = await PolicyMesh.start(KIT);
+  const ns = await mesh.namespace();
+  const workload = await mesh.pausePod(ns);
+  await using watch = await mesh.watchPort(workload, 80);
+  await watch.next();
+  await mesh.store.stop();
+  const known = await mesh.grpc.unary(getPort, { workload, port: 80 });
+  assert.equal(known.labels["name"], "all-unauthenticated");
+  await using late = await mesh.watchPort(workload, 81);
+  await late.next();
+  await mesh.store.restart();
+  const spec = { podSelector: {}, port: 80 };
+  await mesh.create(SERVERS, ns, "server", { spec });
+  assert.equal((await watch.next()).labels["name"], "server");
+  await mesh.fence();
+  assert.deepEqual([watch.waiting, late.waiting], [0, 0]);
+});
+
 test("of two controllers one writes, and the other takes over", async () => {
   await using mesh = await PolicyMesh.start(KIT, { holder: "one" });
   const ns = await mesh.namespace();

@@ -29,12 +29,17 @@ const PATIENCE_MS = 20_000;
 export const UNUSED_IP = "10.8.255.255";
 export const OUTSIDE_IP = "1.1.1.1";
 
+/** A store that can be taken away. */
+export interface TestStore extends AsyncDisposable {
+  readonly client: KubeClient;
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+}
+
 /** What a test brings along from `@heddle/testkit`, which only tests may know. */
 export interface Testkit {
   readonly ApiStore: {
-    start(options: {
-      readonly serviceCidr: string;
-    }): Promise<AsyncDisposable & { readonly client: KubeClient }>;
+    start(options: { readonly serviceCidr: string }): Promise<TestStore>;
   };
   readonly GrpcHost: {
     start(server: GrpcServer): Promise<
@@ -51,6 +56,7 @@ export interface Testkit {
 
 /** For tests only. The embedded API server, a policy controller on it, and a proxy's view of that over a socket. */
 export class PolicyMesh implements AsyncDisposable {
+  readonly store: TestStore;
   readonly client: KubeClient;
   readonly metrics: Registry;
   readonly grpc: GrpcClient;
@@ -61,10 +67,11 @@ export class PolicyMesh implements AsyncDisposable {
 
   private constructor(
     kit: Testkit,
-    made: Pick<PolicyMesh, "client" | "role" | "grpc" | "metrics">,
+    made: Pick<PolicyMesh, "store" | "role" | "grpc" | "metrics">,
     parts: AsyncDisposableStack,
   ) {
-    this.client = made.client;
+    this.store = made.store;
+    this.client = made.store.client;
     this.role = made.role;
     this.grpc = made.grpc;
     this.metrics = made.metrics;
@@ -108,7 +115,7 @@ export class PolicyMesh implements AsyncDisposable {
     const connection = parts.use(await host.connect());
     const grpc = new GrpcClient(connection, { authority: host.authority });
     await role.synced;
-    return new PolicyMesh(kit, { client: store.client, role, grpc, metrics }, parts.move());
+    return new PolicyMesh(kit, { store, role, grpc, metrics }, parts.move());
   }
 
   async namespace(): Promise<string> {
