@@ -176,7 +176,8 @@ async function newToken(
     spec: { audiences: [TOKEN_AUDIENCE], expirationSeconds: TOKEN_SECONDS },
     status: {} as { readonly token?: string },
   };
-  const { status } = await client.create(SERVICE_ACCOUNTS, request, { subresource: "token" });
+  const ref = { namespace, name: serviceAccount };
+  const { status } = await client.createBelow(SERVICE_ACCOUNTS, ref, "token", request);
   return status.token ?? "";
 }
 

@@ -131,24 +131,27 @@ export class KubeClient implements Disposable {
     }
   }
 
-  async create<T extends KubeObject, S extends KubeObject = T>(
+  async create<T extends KubeObject>(
     of: Resource<T>,
-    object: S,
-    options: WriteOptions = {},
-  ): Promise<S> {
-    const { name, namespace } = object.metadata;
-    const { subresource } = options;
-    // A subresource is posted below its object; an object is posted to its collection.
-    const path =
-      subresource === undefined
-        ? collectionOf(of, namespace)
-        : `${pathOf(of, { name: name ?? "", namespace })}/${subresource}`;
-    const body = subresource === undefined ? withKind(of, object) : object;
-    const ref = { name: name ?? object.metadata.generateName ?? "", namespace };
-    return this.#json<S>("POST", `create ${label(of, ref)}`, path + writeQuery(options), {
-      ...options,
-      body,
-    });
+    object: NoInfer<T>,
+    options: Omit<WriteOptions, "subresource"> = {},
+  ): Promise<T> {
+    const { name, generateName = "", namespace } = object.metadata;
+    const action = `create ${label(of, { name: name ?? generateName, namespace })}`;
+    const path = collectionOf(of, namespace) + writeQuery(options);
+    return this.#json<T>("POST", action, path, { ...options, body: withKind(of, object) });
+  }
+
+  /** Posts to a subresource: `token` of a service account, `eviction` of a pod. */
+  async createBelow<B extends KubeObject>(
+    of: Resource<KubeObject>,
+    ref: ObjectRef,
+    subresource: string,
+    body: B,
+    options: CallOptions = {},
+  ): Promise<B> {
+    const action = `create ${subresource} of ${label(of, ref)}`;
+    return this.#json<B>("POST", action, pathOf(of, ref, subresource), { ...options, body });
   }
 
   /** Replaces an object. Its `resourceVersion`, if set, must still be the current one. */

@@ -169,7 +169,7 @@ export interface TokenReview extends KubeObject {
   };
 }
 
-/** A subresource of ServiceAccount: `create(SERVICE_ACCOUNTS, …, { subresource: "token" })`. */
+/** A subresource of ServiceAccount: `createBelow(SERVICE_ACCOUNTS, ref, "token", request)`. */
 export interface TokenRequest extends KubeObject {
   readonly spec: { readonly audiences: readonly string[]; readonly expirationSeconds?: number };
   readonly status?: { readonly token: string; readonly expirationTimestamp: string };
