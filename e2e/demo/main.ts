@@ -16,7 +16,14 @@ import {
   type Scene,
 } from "./story.ts";
 
-const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    once: { type: "boolean", default: false },
+    /** Plays only these scenes: `--scenes 1,5`. For working on the demo itself. */
+    scenes: { type: "string", default: "1,2,3,4,5,6" },
+  },
+});
+const chosen = new Set(values.scenes.split(",").map(Number));
 const hasColor = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
 const green = (text: string): string => (hasColor ? `\u001b[32m${text}\u001b[0m` : text);
 const red = (text: string): string => (hasColor ? `\u001b[31m${text}\u001b[0m` : text);
@@ -38,9 +45,14 @@ async function run(): Promise<number> {
     ["The control plane is away for 20 s", controlPlaneIsAway],
     ["Golden metrics per route, as the shopper's sidecar saw them", goldenMetrics],
   ];
+  const aborted = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener("abort", () => reject(stop.signal.reason));
+  });
+  aborted.catch(() => undefined);
   for (const [index, [title, scene]] of story.entries()) {
+    if (!chosen.has(index + 1)) continue;
     try {
-      const said = await scene(stage);
+      const said = await Promise.race([scene(stage), aborted]);
       console.log(`${green("✔")} ${index + 1}. ${title}  (${seconds().trim()})`);
       for (const line of said) console.log(`     ${line}`);
       console.log();

@@ -3,6 +3,8 @@
  * Gives the delay that holds now, in milliseconds.
  */
 export function slowness(): () => number {
+  // Whoever started us holds our input: when it closes, nobody is left to serve for.
+  process.stdin.resume().on("end", () => process.exit(0));
   const delayMs = Number(process.env["SLOW_MS"] ?? 250);
   let isSlow = false;
   process.on("SIGUSR2", () => {
