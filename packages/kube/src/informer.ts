@@ -63,7 +63,9 @@ export class Store<T extends KubeObject> implements WatchHandler<T> {
     this.#synced.resolve();
   }
 
+  /** Takes the object over, without its managed fields, which nobody reads and are half of it. */
   onApplied(after: T): void {
+    delete (after.metadata as { managedFields?: unknown }).managedFields;
     const key = keyOf(after);
     const before = this.#objects.get(key);
     if (before !== undefined && isSameVersion(before, after)) return;

@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import { MeshError } from "@heddle/base/errors";
 import { BasicConstraintsExtension, X509Certificate as ParsedCertificate } from "@peculiar/x509";

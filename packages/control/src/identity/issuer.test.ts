@@ -1,8 +1,21 @@
+import "reflect-metadata";
 import assert from "node:assert/strict";
-import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  KeyObject,
+  webcrypto,
+  X509Certificate,
+} from "node:crypto";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
 import type { MeshError } from "@heddle/base/errors";
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
 import { createTrust, type Trust } from "./bootstrap.ts";
 import { chainProblem, parseCertificates } from "./chain.ts";
 import { type Issuer, loadIssuer } from "./issuer.ts";
@@ -20,6 +33,29 @@ async function newTrust(options: object = {}): Promise<{ trust: Trust; issuer: I
 function newKey(): Uint8Array {
   const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   return publicKey.export({ type: "spki", format: "der" });
+}
+
+async function newRsaAuthority(
+  type: "pkcs1" | "pkcs8",
+): Promise<{ certificatePem: string; keyPem: string }> {
+  const algorithm = {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 2_048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: ["rsa"] }],
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new BasicConstraintsExtension(true, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+    ],
+  });
+  const keyPem = KeyObject.from(keys.privateKey).export({ type, format: "pem" }).toString();
+  return { certificatePem: certificate.toString("pem"), keyPem };
 }
 
 test("[5/TL05] [5/TL06] a leaf says what was asked for, and its chain leads to the anchors", async () => {
@@ -109,6 +145,19 @@ for (const type of ["pkcs8", "sec1"] as const) {
     const pem = createPrivateKey(trust.issuerKeyPem).export({ type, format: "pem" }).toString();
     assert.match(pem, type === "sec1" ? /BEGIN EC PRIVATE KEY/ : /BEGIN PRIVATE KEY/);
     assert.equal((await loadIssuer(trust.issuerPem, pem)).certificates.length, 1);
+  });
+}
+
+for (const type of ["pkcs8", "pkcs1"] as const) {
+  test(`[5/TL04] an RSA key is taken as ${type}, and signs`, async () => {
+    const authority = await newRsaAuthority(type);
+    const issuer = await loadIssuer(authority.certificatePem, authority.keyPem);
+    const request = { publicKey: newKey(), name: { type: "dns", value: NAME } as const };
+    const { leaf } = await issuer.issueLeaf(
+      { ...request, lifetimeMs: HOUR_MS, skewMs: 0 },
+      Date.now(),
+    );
+    assert.ok(new X509Certificate(leaf).verify(issuer.certificates[0]!.publicKey));
   });
 }
 

@@ -38,6 +38,8 @@ interface Held {
   readonly backoff: Backoff;
   terminator: TlsTerminator | undefined;
   credentials: Credentials | undefined;
+  /** By the wall clock, all three. */
+  takenMs: number;
   renewAtMs: number;
   expiresMs: number;
 }
@@ -86,18 +88,19 @@ export class OwnCertificates implements AsyncDisposable {
         backoff,
         terminator: undefined,
         credentials: undefined,
+        takenMs: never,
         renewAtMs: never,
         expiresMs: never,
       });
     }
-    this.#ticker = setInterval(() => this.#renewDue(), TICK_MS);
+    this.#ticker = setInterval(() => void this.renewDue(), TICK_MS);
     this.#ticker.unref();
     // All of them: what was issued by the old issuer may not chain to the new anchors.
     this.#unsubscribe = issuer.onChange(() => {
       for (const held of this.#held.values()) held.renewAtMs = Number.NEGATIVE_INFINITY;
-      this.#renewDue();
+      void this.renewDue();
     });
-    this.#renewDue();
+    void this.renewDue();
   }
 
   /** Every name has a certificate that is valid now. */
@@ -122,6 +125,12 @@ export class OwnCertificates implements AsyncDisposable {
     return (this.#held.get(name) ?? this.#held.get(otherwise))?.terminator;
   }
 
+  /** Renews what is due. Happens by itself every few seconds; resolves when it is done. */
+  renewDue(): Promise<void> {
+    this.#working = this.#working.then(() => this.#renewAll()).catch(this.#onBug);
+    return this.#working;
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     this.#unsubscribe();
@@ -133,17 +142,13 @@ export class OwnCertificates implements AsyncDisposable {
     return this.close();
   }
 
-  #renewDue(): void {
-    this.#working = this.#working.then(() => this.#renewAll()).catch(this.#onBug);
-  }
-
   async #renewAll(): Promise<void> {
     for (const held of this.#held.values()) {
       if (this.#stop.signal.aborted) return;
       const now = this.#clock.wallMs();
-      // A clock that was set back makes certificates too new: renewed as well.
-      const isFarAway = held.renewAtMs - now > held.expiresMs - now;
-      if (now >= held.renewAtMs || isFarAway) await this.#renew(held);
+      // A clock that was set back makes certificates of the future: renewed as well.
+      const isOfTheFuture = now < held.takenMs - TICK_MS;
+      if (now >= held.renewAtMs || isOfTheFuture) await this.#renew(held);
     }
   }
 
@@ -178,6 +183,7 @@ export class OwnCertificates implements AsyncDisposable {
       held.credentials.set(material);
     }
     const now = this.#clock.wallMs();
+    held.takenMs = now;
     held.expiresMs = issued.notAfterMs;
     held.renewAtMs = now + (issued.notAfterMs - now) * RENEW_AT;
     held.backoff.reset();
