@@ -40,6 +40,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #sockets = new Set<Socket>();
   #isClosing = false;
+  #isCut = false;
 
   static async start(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options);
@@ -98,6 +99,7 @@ export class Listener {
     this.#server.close();
     this.#server.closeIdleConnections();
     const force = setTimeout(() => {
+      this.#isCut = true;
       for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     await closed;
@@ -105,6 +107,11 @@ export class Listener {
   }
 
   #track(socket: TLSSocket): void {
+    // Its handshake was under way when the others were cut; a watch on it would last for minutes.
+    if (this.#isCut) {
+      socket.destroy();
+      return;
+    }
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     // Told by the request that it breaks, if there is one.
