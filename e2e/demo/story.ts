@@ -135,16 +135,21 @@ export const failuresAreHidden: Scene = async (stage) => {
 export const controlPlaneIsAway: Scene = async (stage) => {
   const { control } = stage.mesh;
   const killed = stage.actors.get("catalog-3")!;
-  // Connections that stay open through all of it.
+  // What nobody has asked for in a while is forgotten; all of it is known when the story begins.
+  for (const service of ["catalog", "pricing", "stock"] as const) {
+    expectNoFailure(await stage.shopper.run({ service, requests: 20, clients: 4 }));
+  }
   const seconds = CONTROL_DOWN_MS / 1000 + 4;
+  // Connections that stay open through all of it.
   const steady = stage.shopper.run({ service: "stock", seconds, clients: 4 });
-  await control.halt();
-  const downSinceMs = performance.now();
   const loads = Promise.all([
     stage.shopper.run({ service: "catalog", seconds, clients: 6, renewEvery: 5 }),
     stage.shopper.run({ service: "pricing", seconds, clients: 6, renewEvery: 5 }),
     stage.shopper.run({ service: "stock", seconds, clients: 2, renewEvery: 5 }),
   ]);
+  await sleep(500, undefined, { signal: stage.stop });
+  await control.halt();
+  const downSinceMs = performance.now();
   await sleep(CONTROL_DOWN_MS / 4, undefined, { signal: stage.stop });
   await killInstance(killed);
   await sleep(CONTROL_DOWN_MS - (performance.now() - downSinceMs), undefined, {

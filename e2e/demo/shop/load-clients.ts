@@ -222,7 +222,9 @@ export class StockClient implements Client {
     socket.setTimeout(20_000, () => socket.destroy());
     // Any error ends the lines, and the next `ask` says that the connection is lost.
     socket.on("error", () => socket.destroy());
-    const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
-    return { socket, lines };
+    const reader = createInterface({ input: socket });
+    // A socket that is destroyed does not end: without this, whoever waits for a line would for ever.
+    socket.on("close", () => reader.close());
+    return { socket, lines: reader[Symbol.asyncIterator]() };
   }
 }
