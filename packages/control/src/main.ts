@@ -18,6 +18,7 @@ import { AdminServer } from "./admin.ts";
 import { type DestinationRole, startDestination } from "./destination/main.ts";
 import { startExpansion } from "./expansion/main.ts";
 import { startWorkloadSlices } from "./expansion/slices-main.ts";
+import { GrpcMetrics } from "./grpc-metrics.ts";
 import { type IdentityRole, startIdentity } from "./identity/main.ts";
 import { OwnCertificates, type OwnIssuer } from "./identity/own-certificates.ts";
 import { localIssuer, RemoteIssuer } from "./identity/own-issuer.ts";
@@ -89,6 +90,7 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   await using parts = new AsyncDisposableStack();
   const metrics = new Registry();
   const watchMetrics = new WatchMetricFamilies(metrics, clock);
+  const calls = new GrpcMetrics(metrics);
   const { promise: died, reject: onBug } = Promise.withResolvers<never>();
   // Whoever runs us races it; until then it must not count as unhandled.
   died.catch(() => undefined);
@@ -195,6 +197,7 @@ export async function startControl(options: StartControlOptions): Promise<Contro
       isPlaintextAllowed: role === "expansion" ? () => false : isPlaintextAllowed,
       log,
       metrics,
+      calls,
     });
     parts.defer(() => port.close(settings.shutdownGraceMs));
     addresses[role] = port.address;

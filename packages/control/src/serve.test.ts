@@ -202,6 +202,31 @@ test("health and reflection are served, for tools", async () => {
   }
 });
 
+test("calls are counted by method and code", async () => {
+  await using connection = await connect({
+    address: host.address("destination"),
+    from: "127.0.0.1",
+  });
+  const client = new GrpcClient(connection, { authority: "destination" });
+  const count = (what: string, code: string): number => {
+    const service = 'grpc_service="io.linkerd.proxy.destination.Destination"';
+    const labels = `grpc_type="server_stream",${service},grpc_method="Get"${code}`;
+    const line = host.control.metrics
+      .expose()
+      .split("\n")
+      .find((one) => one.startsWith(`grpc_server_${what}_total{${labels}}`));
+    return Number(line?.split(" ").at(-1) ?? 0);
+  };
+  const before = [count("started", ""), count("handled", ',grpc_code="InvalidArgument"')];
+  const call = client.serverStream(Destination.method.get, { path: "nonsense" });
+  await assert.rejects(Promise.resolve(call.next()));
+  const after = [count("started", ""), count("handled", ',grpc_code="InvalidArgument"')];
+  assert.deepEqual(
+    after,
+    before.map((one) => one + 1),
+  );
+});
+
 test("admin tells of readiness and metrics", async () => {
   const { ip, port } = host.control.addresses.destinationAdmin!;
   const get = async (path: string): Promise<string> => {

@@ -8,6 +8,7 @@ import { type Listener, startListener } from "@heddle/net/listener";
 import { peerIdentity } from "@heddle/net/peer-identity";
 import { detectTls } from "@heddle/net/tls-detect";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
+import type { GrpcMetrics } from "./grpc-metrics.ts";
 import type { OwnCertificates } from "./identity/own-certificates.ts";
 
 export interface GrpcPortOptions {
@@ -22,6 +23,7 @@ export interface GrpcPortOptions {
   readonly isPlaintextAllowed: (ip: string) => boolean;
   readonly log: Log;
   readonly metrics: Registry;
+  readonly calls: GrpcMetrics;
 }
 
 /** From the first byte to the end of the handshake. */
@@ -136,7 +138,8 @@ export class GrpcPort implements AsyncDisposable {
       socket.destroy();
       return;
     }
-    const service = this.#options.grpc.forPeer({ address: socket.remote, identity });
+    const { grpc, calls } = this.#options;
+    const service = calls.metered(grpc, grpc.forPeer({ address: socket.remote, identity }));
     const connection: Http2Server = serveHttp2(socket, service, {
       ...KEEP_ALIVE,
       guard: this.#guard,
