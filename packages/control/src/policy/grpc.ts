@@ -1,3 +1,4 @@
+import { EXTENSIONS_METADATA, SPIFFE_TRUST_DOMAINS } from "@heddle/api/extensions";
 import type { InboundServerPolicies, PortSpec } from "@heddle/api/gen/inbound_pb";
 import type { IPAddress } from "@heddle/api/gen/net_pb";
 import type { OutboundPolicies, TrafficSpec } from "@heddle/api/gen/outbound_pb";
@@ -16,10 +17,6 @@ import { Latest } from "./latest.ts";
 import { type Destination, keyOfDestination, type OutboundIndex } from "./outbound/core.ts";
 import { encodePolicy } from "./outbound/encode.ts";
 import { parseWorkloadToken, type WorkloadToken } from "./workload-token.ts";
-
-/** How readers of extensions of ours announce themselves (docs/wire/proxy-api-extensions.md). */
-const EXTENSIONS = "heddle-proxy-extensions";
-const TRUST_DOMAINS = "spiffe-trust-domains";
 
 export interface PolicyAnswers {
   readonly inbound: InboundIndex;
@@ -186,6 +183,6 @@ function workloadOf(text: string): WorkloadToken {
 
 function readsTrustDomains(metadata: CallContext["metadata"]): boolean {
   return metadata
-    .getAll(EXTENSIONS)
-    .some((value) => value.split(",").some((item) => item.trim() === TRUST_DOMAINS));
+    .getAll(EXTENSIONS_METADATA)
+    .some((value) => value.split(",").some((item) => item.trim() === SPIFFE_TRUST_DOMAINS));
 }

@@ -1,3 +1,4 @@
+import { EXTENSIONS_METADATA, SPIFFE_TRUST_DOMAINS } from "@heddle/api/extensions";
 import { Backoff } from "@heddle/base/backoff";
 import type { Clock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
@@ -8,6 +9,7 @@ import { GrpcClient } from "@heddle/net/grpc/client";
 import type { Http2Runtime } from "@heddle/net/http2/runtime";
 import { type DnsClient, resolveName } from "@heddle/net/resolve";
 import type { Credentials } from "@heddle/net/tls-credentials";
+import { HeaderMap } from "@heddle/wire/http/headers";
 import type { LoopbackMesh } from "../loopback-mesh.ts";
 import type { BackoffConfig, SocketConfig } from "../tcp/config.ts";
 import type { ControlAddress } from "./config.ts";
@@ -96,7 +98,8 @@ export function newControlClient(
   });
   const authority =
     address.port === 80 ? address.host : `${bracketed(address.host)}:${address.port}`;
-  return { channel, client: new GrpcClient(channel, { authority, side: "control" }) };
+  const metadata = HeaderMap.of({ [EXTENSIONS_METADATA]: SPIFFE_TRUST_DOMAINS });
+  return { channel, client: new GrpcClient(channel, { authority, side: "control", metadata }) };
 }
 
 function bracketed(host: string): string {
