@@ -52,6 +52,31 @@ export class OpenApi {
   }
 }
 
+/**
+ * The document of OpenAPI 2, which names nothing: kubectl asks for it before it sends a `List`, and
+ * leaves to the server what it does not find there.
+ */
+export const LEGACY: JsonObject = {
+  swagger: "2.0",
+  info: { title: "Heddle", version: KUBERNETES_VERSION },
+  paths: {},
+  definitions: {},
+};
+
+export const LEGACY_TYPE: string = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/** The same in the protobuf of gnostic, the only form that Go clients take it in. */
+export function legacyDocument(): Buffer {
+  const info = Buffer.concat([textField(1, "Heddle"), textField(2, KUBERNETES_VERSION)]);
+  return Buffer.concat([textField(1, "2.0"), textField(2, info)]);
+}
+
+/** A field of fewer than 128 bytes. */
+function textField(number: number, value: string | Buffer): Buffer {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), bytes]);
+}
+
 function pathOf(group: string, version: string): string {
   return group === "" ? `api/${version}` : `apis/${group}/${version}`;
 }

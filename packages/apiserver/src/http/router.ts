@@ -16,7 +16,7 @@ import {
   versionInfo,
 } from "./discovery.ts";
 import type { Exchange } from "./exchange.ts";
-import { OpenApi } from "./openapi.ts";
+import { LEGACY, LEGACY_TYPE, legacyDocument, OpenApi } from "./openapi.ts";
 import { parseResourcePath } from "./path.ts";
 import type { ResourceHandler } from "./resource-handler.ts";
 
@@ -67,6 +67,12 @@ export class Router {
     }
     if (path === "/version") {
       exchange.sendJson(200, versionInfo());
+      return;
+    }
+    if (path === "/openapi/v2") {
+      const isProtobuf = (exchange.request.headers.accept ?? "").includes("+protobuf");
+      if (isProtobuf) exchange.send(200, legacyDocument(), LEGACY_TYPE);
+      else exchange.sendJson(200, LEGACY);
       return;
     }
     if (path === "/openapi/v3") {
