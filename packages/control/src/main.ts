@@ -8,7 +8,6 @@ import { Registry } from "@heddle/base/metrics";
 import { KubeClient } from "@heddle/kube/client";
 import { findCluster } from "@heddle/kube/kubeconfig";
 import { WatchMetricFamilies } from "@heddle/kube/watch-metrics";
-import { serviceAccountId } from "@heddle/model/identity";
 import { Health } from "@heddle/net/grpc/health";
 import { reflectionHandlers } from "@heddle/net/grpc/reflection";
 import { GrpcServer } from "@heddle/net/grpc/server";
@@ -16,12 +15,13 @@ import { SystemDns } from "@heddle/net/resolve";
 import type { SocketAddress } from "@heddle/net/transport";
 import { AdminServer } from "./admin.ts";
 import { type DestinationRole, startDestination } from "./destination/main.ts";
-import { startExpansion } from "./expansion/main.ts";
+import { type ExpansionRole, startExpansion } from "./expansion/main.ts";
 import { startWorkloadSlices } from "./expansion/slices-main.ts";
 import { GrpcMetrics } from "./grpc-metrics.ts";
 import { type IdentityRole, startIdentity } from "./identity/main.ts";
 import { OwnCertificates, type OwnIssuer } from "./identity/own-certificates.ts";
 import { localIssuer, RemoteIssuer } from "./identity/own-issuer.ts";
+import { isWildcard, joinAddresses, meshFacts, ownNames } from "./mesh-facts.ts";
 import { type PolicyRole, startPolicy } from "./policy/main.ts";
 import { GrpcPort } from "./serve.ts";
 import { type ControlSettings, isPlainLoopback, loadControl, type Role } from "./settings.ts";
@@ -85,116 +85,158 @@ export interface Control extends AsyncDisposable {
 
 /** Starts all roles. The one place that knows every part; parts close in reverse order. */
 export async function startControl(options: StartControlOptions): Promise<Control> {
-  const { settings, client, log, clock } = options;
-  const { roles, ports, ip } = settings;
+  const { settings, log, clock } = options;
   await using parts = new AsyncDisposableStack();
   const metrics = new Registry();
-  const watchMetrics = new WatchMetricFamilies(metrics, clock);
-  const calls = new GrpcMetrics(metrics);
   const { promise: died, reject: onBug } = Promise.withResolvers<never>();
   // Whoever runs us races it; until then it must not count as unhandled.
   died.catch(() => undefined);
-  const runtime = { clock, metrics, watchMetrics, onBug };
-  const names = ownNames(settings);
-  const isPlaintextAllowed = (from: string): boolean =>
-    isPlainLoopback(from, settings.loopbackMesh);
+  const servers = new Map([...settings.roles].map((role) => [role, newServer(log.child(role))]));
+  const wiring: Wiring = {
+    ...options,
+    parts,
+    metrics,
+    watchMetrics: new WatchMetricFamilies(metrics, clock),
+    onBug,
+    servers,
+    names: ownNames(settings),
+    isPlaintextAllowed: (from) => isPlainLoopback(from, settings.loopbackMesh),
+  };
+  const identity = startIdentityRole(wiring);
+  const certificates = startCertificates(wiring, identity);
+  const destination = startDestinationRole(wiring);
+  const policy = await startPolicyRole(wiring);
+  const ports = await startPorts(wiring, certificates);
+  const expansion = startExpansionRole(wiring, identity, ports);
+  const problems = watchProblems(wiring, { identity, destination, policy, certificates });
+  const admins = await startAdmins(wiring, problems);
+  const all = parts.move();
+  return {
+    addresses: { ...ports, ...admins },
+    metrics,
+    problem: () => problems.identityAndPolicy() ?? problems.destination(),
+    ready: Promise.all([
+      certificates.ready,
+      destination?.synced,
+      policy?.synced,
+      expansion?.advertised,
+    ]).then(() => undefined),
+    died,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
 
-  let identity: IdentityRole | undefined;
-  let destination: DestinationRole | undefined;
-  let policy: PolicyRole | undefined;
-  const servers: Partial<Record<Role, GrpcServer>> = {};
-  for (const role of roles) servers[role] = newServer(log.child(role));
+/** What the starting of each part is given. */
+interface Wiring extends StartControlOptions {
+  /** Where parts go that must be closed. */
+  readonly parts: AsyncDisposableStack;
+  readonly metrics: Registry;
+  readonly watchMetrics: WatchMetricFamilies;
+  readonly onBug: (error: unknown) => void;
+  /** One per role that we have. */
+  readonly servers: ReadonlyMap<Role, GrpcServer>;
+  readonly names: Readonly<Record<Role, string>>;
+  readonly isPlaintextAllowed: (ip: string) => boolean;
+}
 
-  if (servers.identity !== undefined) {
-    identity = parts.use(
-      startIdentity({
-        client,
-        config: settings.identity,
-        grpc: servers.identity,
-        log: log.child("identity"),
-        ...runtime,
-      }),
-    );
-  }
-  const issuer = identity === undefined ? startRemoteIssuer() : ownIssuer(identity);
-  const certificates = parts.use(
-    new OwnCertificates(
-      issuer,
-      [...new Set([...roles].map((role) => names[role]))],
-      {
-        clock,
-        log,
-        onBug,
-      },
-      [names.expansion],
-    ),
+function startIdentityRole(wiring: Wiring): IdentityRole | undefined {
+  const { settings, servers, parts, log } = wiring;
+  const grpc = servers.get("identity");
+  if (grpc === undefined) return undefined;
+  const config = settings.identity;
+  return parts.use(startIdentity({ ...wiring, config, grpc, log: log.child("identity") }));
+}
+
+function startCertificates(wiring: Wiring, identity: IdentityRole | undefined): OwnCertificates {
+  const { settings, servers, names, parts, clock } = wiring;
+  const issuer =
+    identity === undefined
+      ? startRemoteIssuer(wiring)
+      : localIssuer(identity.source, settings.identity, clock);
+  const own = new Set([...servers.keys()].map((role) => names[role]));
+  return parts.use(new OwnCertificates(issuer, [...own], wiring, [names.expansion]));
+}
+
+function startRemoteIssuer(wiring: Wiring): OwnIssuer {
+  const { settings, names, parts } = wiring;
+  const dns = new SystemDns();
+  parts.defer(() => dns.close());
+  return parts.use(
+    new RemoteIssuer({
+      ...wiring,
+      controlNamespace: settings.controlNamespace,
+      address: settings.identityAddress,
+      serverName: names.identity,
+      isPlaintext: wiring.isPlaintextAllowed,
+      tokenFile: settings.identityTokenFile,
+      localAddress: isWildcard(settings.ip) ? undefined : settings.ip,
+      dns,
+    }),
   );
-  if (servers.destination !== undefined) {
-    destination = parts.use(
-      startDestination({
-        client,
-        config: settings.destination,
-        http2: settings.http2,
-        queueCapacity: settings.streamQueueCapacity,
-        grpc: servers.destination,
-        log: log.child("destination"),
-        ...runtime,
-      }),
-    );
-    parts.use(
-      startWorkloadSlices({
-        client,
-        controlNamespace: settings.controlNamespace,
-        holder: settings.holder,
-        log: log.child("slices"),
-        ...runtime,
-      }),
-    );
-  }
-  if (servers.policy !== undefined) {
-    policy = parts.use(
-      await startPolicy({
-        kube: client,
-        trustDomain: settings.trustDomain,
-        identityDomain: settings.trustDomain,
-        clusterDomain: settings.clusterDomain,
-        clusterNetworks: settings.clusterNetworks,
-        controlNamespace: settings.controlNamespace,
-        defaultPolicy: settings.defaultPolicy,
-        defaultOpaquePorts: settings.destination.defaultOpaquePorts,
-        probeNetworks: settings.probeNetworks,
-        globalEgressNamespace: settings.globalEgressNamespace,
-        grpc: servers.policy,
-        holder: settings.holder,
-        log: log.child("policy"),
-        ...runtime,
-      }),
-    );
-  }
+}
 
-  const isSynced = { destination: destination === undefined, policy: policy === undefined };
-  destination?.synced.then(() => (isSynced.destination = true)).catch(onBug);
-  policy?.synced.then(() => (isSynced.policy = true)).catch(onBug);
-  const certificateProblem = (): string | undefined =>
-    certificates.isReady ? undefined : "no certificate of our own yet";
-  const problem = (): string | undefined =>
-    identity?.source.problem ??
-    (isSynced.policy ? undefined : "policy has not seen all objects yet") ??
-    certificateProblem();
-  const destinationProblem = (): string | undefined =>
-    (isSynced.destination ? undefined : "destination has not seen all objects yet") ??
-    certificateProblem();
+/** With the slices of machines, without which destination would not find them. */
+function startDestinationRole(wiring: Wiring): DestinationRole | undefined {
+  const { settings, servers, parts, log } = wiring;
+  const grpc = servers.get("destination");
+  if (grpc === undefined) return undefined;
+  const role = parts.use(
+    startDestination({
+      ...wiring,
+      config: settings.destination,
+      http2: settings.http2,
+      queueCapacity: settings.streamQueueCapacity,
+      grpc,
+      log: log.child("destination"),
+    }),
+  );
+  const { controlNamespace, holder } = settings;
+  parts.use(startWorkloadSlices({ ...wiring, controlNamespace, holder, log: log.child("slices") }));
+  return role;
+}
 
-  const addresses: Partial<Record<Role | "admin" | "destinationAdmin", SocketAddress>> = {};
-  for (const role of roles) {
+async function startPolicyRole(wiring: Wiring): Promise<PolicyRole | undefined> {
+  const { settings, servers, parts, client, metrics, watchMetrics, clock, onBug, log } = wiring;
+  const grpc = servers.get("policy");
+  if (grpc === undefined) return undefined;
+  const role = await startPolicy({
+    kube: client,
+    trustDomain: settings.trustDomain,
+    identityDomain: settings.trustDomain,
+    clusterDomain: settings.clusterDomain,
+    clusterNetworks: settings.clusterNetworks,
+    controlNamespace: settings.controlNamespace,
+    defaultPolicy: settings.defaultPolicy,
+    defaultOpaquePorts: settings.destination.defaultOpaquePorts,
+    probeNetworks: settings.probeNetworks,
+    globalEgressNamespace: settings.globalEgressNamespace,
+    holder: settings.holder,
+    grpc,
+    metrics,
+    watchMetrics,
+    clock,
+    onBug,
+    log: log.child("policy"),
+  });
+  return parts.use(role);
+}
+
+async function startPorts(
+  wiring: Wiring,
+  certificates: OwnCertificates,
+): Promise<Partial<Record<Role, SocketAddress>>> {
+  const { settings, servers, names, parts, metrics, log } = wiring;
+  const calls = new GrpcMetrics(metrics);
+  const addresses: Partial<Record<Role, SocketAddress>> = {};
+  for (const [role, grpc] of servers) {
     const port = await GrpcPort.start({
       name: role,
-      at: { ip, port: ports[role] },
-      grpc: servers[role]!,
+      at: { ip: settings.ip, port: settings.ports[role] },
+      grpc,
       certificates,
       serverName: names[role],
       // Machines prove who they are by certificate, wherever they are.
-      isPlaintextAllowed: role === "expansion" ? () => false : isPlaintextAllowed,
+      isPlaintextAllowed: role === "expansion" ? () => false : wiring.isPlaintextAllowed,
       log,
       metrics,
       calls,
@@ -202,76 +244,83 @@ export async function startControl(options: StartControlOptions): Promise<Contro
     parts.defer(() => port.close(settings.shutdownGraceMs));
     addresses[role] = port.address;
   }
-  if (servers.expansion !== undefined && identity !== undefined) {
-    parts.use(
-      await startExpansion({
-        client,
-        issuers: identity.source,
-        facts: meshFacts(settings, names, addresses),
-        addresses: joinAddresses(settings, addresses.expansion!),
-        serverName: names.expansion,
-        lifetimeMs: settings.identity.lifetimeMs,
-        skewMs: settings.identity.skewMs,
-        grpc: servers.expansion,
-        holder: settings.holder,
-        clock,
-        log: log.child("expansion"),
-      }),
-    );
-  }
-  if (roles.has("identity") || roles.has("policy") || roles.has("expansion")) {
-    const at = { ip, port: ports.admin };
-    addresses.admin = parts.use(await AdminServer.start({ at, metrics, problem })).address;
-  }
-  if (roles.has("destination")) {
-    const at = { ip, port: ports.destinationAdmin };
-    const admin = await AdminServer.start({ at, metrics, problem: destinationProblem });
-    addresses.destinationAdmin = parts.use(admin).address;
-  }
-  const all = parts.move();
-  return {
-    addresses,
-    metrics,
-    problem: () => problem() ?? destinationProblem(),
-    ready: Promise.all([certificates.ready, destination?.synced, policy?.synced]).then(
-      () => undefined,
-    ),
-    died,
-    [Symbol.asyncDispose]: () => all.disposeAsync(),
-  };
-
-  function ownIssuer(role: IdentityRole): OwnIssuer {
-    return localIssuer(role.source, settings.identity, clock);
-  }
-
-  function startRemoteIssuer(): OwnIssuer {
-    const dns = new SystemDns();
-    parts.defer(() => dns.close());
-    return parts.use(
-      new RemoteIssuer({
-        client,
-        controlNamespace: settings.controlNamespace,
-        address: settings.identityAddress,
-        serverName: names.identity,
-        isPlaintext: isPlaintextAllowed,
-        tokenFile: settings.identityTokenFile,
-        localAddress: ip === "0.0.0.0" || ip === "::" ? undefined : ip,
-        dns,
-        log,
-        onBug,
-      }),
-    );
-  }
+  return addresses;
 }
 
-/** The names that our ports serve with. Policy shares destination's, as in Linkerd. */
-function ownNames(settings: ControlSettings): Readonly<Record<Role, string>> {
-  const { controlNamespace: namespace, trustDomain } = settings;
-  const id = (account: string): string =>
-    serviceAccountId(account, namespace, namespace, trustDomain);
-  const identity = id("linkerd-identity");
-  const destination = id("linkerd-destination");
-  return { identity, destination, policy: destination, expansion: id("heddle-expansion") };
+function startExpansionRole(
+  wiring: Wiring,
+  identity: IdentityRole | undefined,
+  addresses: ControlAddresses,
+): ExpansionRole | undefined {
+  const { settings, servers, names, parts, client, clock, log } = wiring;
+  const grpc = servers.get("expansion");
+  if (grpc === undefined || identity === undefined) return undefined;
+  return parts.use(
+    startExpansion({
+      client,
+      issuers: identity.source,
+      facts: meshFacts(settings, names, addresses),
+      addresses: joinAddresses(settings, addresses.expansion!),
+      serverName: names.expansion,
+      lifetimeMs: settings.identity.lifetimeMs,
+      skewMs: settings.identity.skewMs,
+      grpc,
+      holder: settings.holder,
+      clock,
+      log: log.child("expansion"),
+    }),
+  );
+}
+
+/** Why each admin port is not ready; undefined if it is. */
+interface Problems {
+  identityAndPolicy(): string | undefined;
+  destination(): string | undefined;
+}
+
+function watchProblems(
+  wiring: Wiring,
+  roles: {
+    readonly identity: IdentityRole | undefined;
+    readonly destination: DestinationRole | undefined;
+    readonly policy: PolicyRole | undefined;
+    readonly certificates: OwnCertificates;
+  },
+): Problems {
+  const { identity, destination, policy, certificates } = roles;
+  const isSynced = { destination: destination === undefined, policy: policy === undefined };
+  destination?.synced.then(() => (isSynced.destination = true)).catch(wiring.onBug);
+  policy?.synced.then(() => (isSynced.policy = true)).catch(wiring.onBug);
+  const certificateProblem = (): string | undefined =>
+    certificates.isReady ? undefined : "no certificate of our own yet";
+  return {
+    identityAndPolicy: () =>
+      identity?.source.problem ??
+      (isSynced.policy ? undefined : "policy has not seen all objects yet") ??
+      certificateProblem(),
+    destination: () =>
+      (isSynced.destination ? undefined : "destination has not seen all objects yet") ??
+      certificateProblem(),
+  };
+}
+
+async function startAdmins(
+  wiring: Wiring,
+  problems: Problems,
+): Promise<Partial<Record<"admin" | "destinationAdmin", SocketAddress>>> {
+  const { settings, servers, parts, metrics } = wiring;
+  const start = async (port: number, problem: () => string | undefined): Promise<SocketAddress> => {
+    const at = { ip: settings.ip, port };
+    return parts.use(await AdminServer.start({ at, metrics, problem })).address;
+  };
+  const { admin, destinationAdmin } = settings.ports;
+  const isDestinationAlone = servers.size === 1 && servers.has("destination");
+  return {
+    ...(isDestinationAlone ? {} : { admin: await start(admin, problems.identityAndPolicy) }),
+    ...(servers.has("destination")
+      ? { destinationAdmin: await start(destinationAdmin, problems.destination) }
+      : {}),
+  };
 }
 
 function newServer(log: Log): GrpcServer {
@@ -279,45 +328,4 @@ function newServer(log: Log): GrpcServer {
   server.add(HealthService, new Health().handlers());
   server.add(ServerReflection, reflectionHandlers(server));
   return server;
-}
-
-/** What machines are told: as set, or by name in a cluster, or by the address that we listen on. */
-function meshFacts(
-  settings: ControlSettings,
-  names: Readonly<Record<Role, string>>,
-  addresses: ControlAddresses,
-): Parameters<typeof startExpansion>[0]["facts"] {
-  const { controlNamespace, clusterDomain, trustDomain, advertised } = settings;
-  const address = (role: "identity" | "destination" | "policy", service: string): string => {
-    if (advertised[role] !== "") return advertised[role];
-    const own = addresses[role];
-    if (own !== undefined && !isWildcard(settings.ip)) return hostPort(own);
-    return `${service}.${controlNamespace}.svc.${clusterDomain}.:${settings.ports[role]}`;
-  };
-  return {
-    trustDomain,
-    clusterDomain,
-    controlNamespace,
-    clusterNetworks: settings.clusterNetworks.map(String),
-    destination: {
-      address: address("destination", "linkerd-dst-headless"),
-      name: names.destination,
-    },
-    policy: { address: address("policy", "linkerd-policy"), name: names.policy },
-    identity: { address: address("identity", "linkerd-identity-headless"), name: names.identity },
-  };
-}
-
-function joinAddresses(settings: ControlSettings, own: SocketAddress): readonly string[] {
-  const { expansion } = settings.advertised;
-  if (expansion.length > 0 || isWildcard(settings.ip)) return expansion;
-  return [hostPort(own)];
-}
-
-function isWildcard(ip: string): boolean {
-  return ip === "0.0.0.0" || ip === "::";
-}
-
-function hostPort({ ip, port }: SocketAddress): string {
-  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

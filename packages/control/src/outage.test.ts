@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "@heddle/base/clock";
+import { Log } from "@heddle/base/log";
 import { ENDPOINT_SLICES } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
-import { ControlHost } from "./testing/control-host.ts";
+import { installDefinitions } from "./crds/install.ts";
+import { createTrust, installTrust } from "./identity/bootstrap.ts";
+import { startControl } from "./main.ts";
+import { ControlHost, controlSettings } from "./testing/control-host.ts";
 import { TestNamespace } from "./testing/objects.ts";
 import { getEndpoints, getProfile } from "./testing/streams.ts";
 
@@ -42,4 +47,20 @@ test("without its API server the control plane goes on with what it knows, and c
       ["10.1.0.2:8080"],
     );
   }
+});
+
+test("a control plane that starts while its API server is away is ready when that is back", async () => {
+  await using store = await ApiStore.start();
+  await installDefinitions(store.client);
+  const names = { controlNamespace: "linkerd", trustDomain: "cluster.local" };
+  await installTrust(store.client, "linkerd", await createTrust({ ...names, clock: systemClock }));
+  using client = store.controlClient();
+  await store.stop();
+  const settings = controlSettings();
+  const log = Log.silent();
+  await using control = await startControl({ settings, client, log, clock: systemClock });
+  assert.match(control.problem() ?? "", /no issuer/);
+  await store.restart();
+  await control.ready;
+  assert.equal(control.problem(), undefined);
 });

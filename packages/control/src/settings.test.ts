@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Env } from "@heddle/base/env";
 import type { MeshError } from "@heddle/base/errors";
-import { isPlainLoopback, loadControl, parseHttp2Params } from "./settings.ts";
+import { parseHttp2Params } from "./destination/http2-params.ts";
+import { isPlainLoopback, loadControl } from "./settings.ts";
 
 function load(values: Readonly<Record<string, string>>): ReturnType<typeof loadControl> {
   const env = new Env((name) => values[name] ?? values[name.replace(/^HEDDLE_CONTROL_/, "")]);

@@ -9,12 +9,23 @@ import {
 } from "@heddle/model/network";
 import type { Http2Params } from "./destination/encode.ts";
 import type { DestinationConfig } from "./destination/endpoint.ts";
-import { parseGoDuration } from "./destination/go-values.ts";
+import { parseHttp2Params } from "./destination/http2-params.ts";
 import { parsePortSetStrictly } from "./destination/port-set.ts";
 import type { IssuerScheme } from "./identity/kube.ts";
 import type { IdentityConfig } from "./identity/main.ts";
-import { isLabel } from "./identity/token-review.ts";
 import { type DefaultPolicy, parseDefaultPolicy } from "./policy/inbound/default-policy.ts";
+import {
+  boolean,
+  domain,
+  duration,
+  hostPort,
+  ip,
+  label,
+  list,
+  port,
+  positive,
+  positiveDuration,
+} from "./setting-values.ts";
 
 export type Role = "identity" | "destination" | "policy" | "expansion";
 
@@ -144,94 +155,6 @@ export function loadControl(env: Env): ControlSettings {
   };
 }
 
-/** The JSON of Linkerd's `-meshed-http2-client-params`, in snake case or camel case. */
-export function parseHttp2Params(text: string): Http2Params | undefined {
-  if (text === "") return undefined;
-  let root: Fields;
-  try {
-    root = fields(JSON.parse(text), "it");
-  } catch (error) {
-    throw new SyntaxError(`not a JSON object: ${error instanceof Error ? error.message : error}`);
-  }
-  const flow = section(root, "flowControl", "flow_control");
-  const alive = section(root, "keepAlive", "keep_alive");
-  const internals = section(root, "internals", "internals");
-  return {
-    ...(flow === undefined
-      ? {}
-      : {
-          flowControl: {
-            initialConnectionWindowSize: numberOf(flow, "initial_connection_window_size"),
-            initialStreamWindowSize: numberOf(flow, "initial_stream_window_size"),
-            adaptiveFlowControl: flagOf(flow, "adaptive_flow_control"),
-          },
-        }),
-    ...(alive === undefined
-      ? {}
-      : {
-          keepAlive: {
-            ...durationOf(alive, "interval", "intervalMs"),
-            ...durationOf(alive, "timeout", "timeoutMs"),
-            whileIdle: flagOf(alive, "while_idle"),
-          },
-        }),
-    ...(internals === undefined
-      ? {}
-      : {
-          internals: {
-            maxConcurrentResetStreams: numberOf(internals, "max_concurrent_reset_streams"),
-            maxFrameSize: numberOf(internals, "max_frame_size"),
-            maxSendBufSize: numberOf(internals, "max_send_buf_size"),
-          },
-        }),
-  };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new SyntaxError(`${what} is not an object`);
-  }
-  return value as Fields;
-}
-
-function section(root: Fields, camel: string, snake: string): Fields | undefined {
-  const value = root[snake] ?? root[camel];
-  return value === undefined || value === null ? undefined : fields(value, snake);
-}
-
-function field(from: Fields, snake: string): unknown {
-  const camel = snake.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  return from[snake] ?? from[camel];
-}
-
-function numberOf(from: Fields, name: string): number {
-  const value = field(from, name) ?? 0;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) {
-    return value;
-  }
-  throw new SyntaxError(`${name} is not a number of 32 bits`);
-}
-
-function flagOf(from: Fields, name: string): boolean {
-  const value = field(from, name) ?? false;
-  if (typeof value !== "boolean") throw new SyntaxError(`${name} is neither true nor false`);
-  return value;
-}
-
-/** As Go's JSON writes it, `{"seconds": 10, "nanos": 0}`, or as protobuf's, `"10s"`. */
-function durationOf<N extends string>(from: Fields, name: string, to: N): { [K in N]?: number } {
-  const value = field(from, name);
-  if (value === undefined || value === null) return {};
-  const ms =
-    typeof value === "string"
-      ? parseGoDuration(value)
-      : numberOf(fields(value, name), "seconds") * 1_000 +
-        numberOf(fields(value, name), "nanos") / 1e6;
-  return { [to]: ms } as { [K in N]?: number };
-}
-
 function roles(text: string): ReadonlySet<Role> {
   const found = new Set<Role>();
   for (const item of list(text)) {
@@ -258,65 +181,6 @@ function partOfLoopback(text: string): IpNetwork | undefined {
 export function isPlainLoopback(text: string, mesh: IpNetwork | undefined): boolean {
   const address = parseIp(text);
   return address !== undefined && isLoopback(address) && mesh?.contains(address) !== true;
-}
-
-function list(text: string): string[] {
-  return text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
-}
-
-function label(text: string): string {
-  if (!isLabel(text)) throw new SyntaxError("not a DNS label");
-  return text;
-}
-
-function domain(text: string): string {
-  if (text.length > 253 || !text.split(".").every((part) => isLabel(part))) {
-    throw new SyntaxError("not a DNS name");
-  }
-  return text;
-}
-
-function ip(text: string): string {
-  if (parseIp(text) === undefined) throw new SyntaxError("not an IP address");
-  return text;
-}
-
-function port(text: string): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new SyntaxError("not a port");
-  return Number(text);
-}
-
-function hostPort(text: string): string {
-  if (!/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/.test(text)) {
-    throw new SyntaxError("not of the form host:port");
-  }
-  return text;
-}
-
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new SyntaxError("not a positive number");
-  return Number(text);
-}
-
-function duration(text: string): number {
-  const ms = parseGoDuration(text);
-  if (ms < 0) throw new SyntaxError("negative");
-  return ms;
-}
-
-function positiveDuration(text: string): number {
-  const ms = duration(text);
-  if (ms === 0) throw new SyntaxError("zero");
-  return ms;
-}
-
-function boolean(text: string): boolean {
-  if (text === "true" || text === "1") return true;
-  if (text === "false" || text === "0") return false;
-  throw new SyntaxError("neither true nor false");
 }
 
 function transportMode(text: string): boolean {

@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Expansion } from "@heddle/api/gen/expansion_pb";
+import { Backoff } from "@heddle/base/backoff";
 import type { Clock } from "@heddle/base/clock";
+import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import type { KubeClient } from "@heddle/kube/client";
 import { hasReason } from "@heddle/kube/errors";
@@ -32,15 +35,21 @@ export interface ExpansionOptions {
   readonly log: Log;
 }
 
+export interface ExpansionRole extends AsyncDisposable {
+  /** Resolves when the API says where machines join; until then there can be no invitations. */
+  readonly advertised: Promise<void>;
+}
+
 /** Admits machines and looks after them, until it is disposed of. */
-export async function startExpansion(options: ExpansionOptions): Promise<AsyncDisposable> {
+export function startExpansion(options: ExpansionOptions): ExpansionRole {
   const { client, issuers, facts, grpc, clock, log, holder } = options;
   const { lifetimeMs, skewMs, addresses, serverName } = options;
   const machines = new Machines(client, issuers, { ...facts, lifetimeMs, skewMs }, { clock, log });
   grpc.add(Expansion, expansionHandlers(machines, issuers, facts));
   const stop = new AbortController();
   const { controlNamespace: namespace, trustDomain } = facts;
-  await advertise(client, namespace, { addresses: addresses.join(","), serverName, trustDomain });
+  const data = { addresses: addresses.join(","), serverName, trustDomain };
+  const advertised = advertiseUntilDone(client, namespace, data, { log, signal: stop.signal });
   const leading = runWithLease({
     client,
     lease: { namespace, name: LEASE },
@@ -50,11 +59,33 @@ export async function startExpansion(options: ExpansionOptions): Promise<AsyncDi
     log,
   });
   return {
+    advertised,
     [Symbol.asyncDispose]: async () => {
       stop.abort();
-      await leading;
+      await Promise.all([leading, advertised]);
     },
   };
+}
+
+/** The API server may be away when we start. */
+async function advertiseUntilDone(
+  client: KubeClient,
+  namespace: string,
+  data: Readonly<Record<string, string>>,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  const backoff = new Backoff(200, 10_000, 0.5);
+  while (!signal.aborted) {
+    try {
+      await advertise(client, namespace, data, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MeshError)) throw error;
+      log.warn("join endpoint not advertised", { error: messageOf(error) });
+      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined);
+    }
+  }
 }
 
 /** Says where machines join, for `heddle invite` to read. */
@@ -62,12 +93,13 @@ async function advertise(
   client: KubeClient,
   namespace: string,
   data: Readonly<Record<string, string>>,
+  signal: AbortSignal,
 ): Promise<void> {
   const ref = { namespace, name: EXPANSION_CONFIG_MAP };
   try {
-    await client.create(CONFIG_MAPS, { metadata: ref, data });
+    await client.create(CONFIG_MAPS, { metadata: ref, data }, { signal });
   } catch (error) {
     if (!hasReason(error, "AlreadyExists")) throw error;
-    await client.patch(CONFIG_MAPS, ref, { type: "merge", body: { data } });
+    await client.patch(CONFIG_MAPS, ref, { type: "merge", body: { data } }, { signal });
   }
 }
