@@ -7,6 +7,7 @@ import type { Authenticator } from "@heddle/apiserver/auth/authenticator";
 import { PUBLIC_PATHS } from "@heddle/apiserver/auth/authorizer";
 import { ANONYMOUS } from "@heddle/apiserver/auth/user";
 import { badRequest, StatusError, unauthorized } from "@heddle/apiserver/status-error";
+import { MeshError } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import { Exchange } from "./exchange.ts";
 import type { Router } from "./router.ts";
@@ -31,6 +32,7 @@ export interface ListenerOptions {
 const REQUEST_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 const IDLE_TIMEOUT_MS = 120_000;
+const KEEP_ALIVE_MS = 30_000;
 const MAX_CONNECTIONS = 20_000;
 const MAX_HEADER_BYTES = 64 * 1024;
 
@@ -44,8 +46,16 @@ export class Listener {
 
   static async start(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options);
-    listener.#server.listen({ host: options.host, port: options.port, backlog: 1024 });
-    await once(listener.#server, "listening");
+    const { host, port, log } = options;
+    listener.#server.listen({ host, port, backlog: 1024 });
+    try {
+      await once(listener.#server, "listening");
+    } catch (error) {
+      const message = `Cannot listen on ${host} port ${port}`;
+      throw new MeshError("bad_listener", "self", message, { cause: error });
+    }
+    // From here on: descriptors ran out, most likely. Those who are connected are served on.
+    listener.#server.on("error", (error) => log.error("listener failed", { error }));
     return listener;
   }
 
@@ -62,14 +72,19 @@ export class Listener {
         requestTimeout: REQUEST_TIMEOUT_MS,
         headersTimeout: HEADERS_TIMEOUT_MS,
         keepAliveTimeout: IDLE_TIMEOUT_MS,
+        handshakeTimeout: HEADERS_TIMEOUT_MS,
         noDelay: true,
+        // Watches say nothing for long: peers that are gone are found by the kernel.
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
       },
       (request, response) => {
         void this.#serve(request, response);
       },
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on("secureConnection", (socket) => this.#track(socket));
+    // Before TLS, so that handshakes that never end are cut off as well.
+    this.#server.on("connection", (socket: Socket) => this.#track(socket));
     this.#server.on("tlsClientError", (error, socket) => {
       options.log.debug?.("TLS handshake failed", { error: error.message });
       socket.destroy();
@@ -79,7 +94,6 @@ export class Listener {
       if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
       else socket.destroy();
     });
-    this.#server.on("error", (error) => options.log.error("listener failed", { error }));
   }
 
   get port(): number {
@@ -106,7 +120,7 @@ export class Listener {
     clearTimeout(force);
   }
 
-  #track(socket: TLSSocket): void {
+  #track(socket: Socket): void {
     // Its handshake was under way when the others were cut; a watch on it would last for minutes.
     if (this.#isCut) {
       socket.destroy();

@@ -123,6 +123,9 @@ class OpenWatch {
   readonly #options: OpenOptions;
   readonly #timer: NodeJS.Timeout;
   #isOpen = true;
+  /** Bytes of the present objects, with which a watch begins; they may take their time. */
+  #startBytes = 0;
+  #isStarted = false;
 
   constructor(watch: Watch, response: ServerResponse, options: OpenOptions) {
     this.#watch = watch;
@@ -132,6 +135,9 @@ class OpenWatch {
     this.#timer.unref();
     response.once("close", () => this.#stop(false));
     response.on("error", () => this.#stop(false));
+    response.once("drain", () => {
+      this.#startBytes = 0;
+    });
   }
 
   start(rv: number | undefined): void {
@@ -142,15 +148,19 @@ class OpenWatch {
       this.#response.write(errorLine(error));
       this.end();
     }
+    this.#isStarted = true;
   }
 
   write(lines: Buffer): void {
     if (!this.#isOpen) return;
-    this.#response.write(lines);
-    if (this.#response.writableLength > this.#options.maxBufferedBytes) {
+    if (!this.#isStarted) this.#startBytes += lines.length;
+    // What waits from before, so that one large event is not held against its reader.
+    if (this.#response.writableLength > this.#options.maxBufferedBytes + this.#startBytes) {
       this.#stop(true);
       this.#response.destroy();
+      return;
     }
+    this.#response.write(lines);
   }
 
   bookmark(): void {

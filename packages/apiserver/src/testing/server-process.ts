@@ -17,11 +17,18 @@ export class ServerProcess {
   readonly token: string;
   readonly #child: ChildProcess;
 
-  static async start(dataDir: string, options: ProcessOptions = {}): Promise<ServerProcess> {
+  /** @param maxFiles - How many descriptors it may have. */
+  static async start(
+    dataDir: string,
+    options: ProcessOptions = {},
+    maxFiles?: number,
+  ): Promise<ServerProcess> {
     const script = fileURLToPath(new URL("./child.ts", import.meta.url));
+    const node = [process.execPath, "--disable-warning=ExperimentalWarning", script];
+    const limit = maxFiles === undefined ? "" : `ulimit -n ${maxFiles} && `;
     const child = spawn(
-      process.execPath,
-      ["--disable-warning=ExperimentalWarning", script, dataDir, JSON.stringify(options)],
+      "/bin/sh",
+      ["-c", `${limit}exec "$@"`, "sh", ...node, dataDir, JSON.stringify(options)],
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     const line = await Promise.race([
