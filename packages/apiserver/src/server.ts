@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
@@ -6,12 +6,10 @@ import { Log } from "@heddle/base/log";
 import { AccountTokens } from "./auth/account-tokens.ts";
 import { Authenticator } from "./auth/authenticator.ts";
 import type { Credentials } from "./auth/certificates.ts";
-import { kubeconfig } from "./auth/kubeconfig.ts";
 import { ADMIN, CONTROL } from "./auth/user.ts";
-import { Vault, writeDurably } from "./auth/vault.ts";
+import { Vault } from "./auth/vault.ts";
 import { startControllers } from "./controllers/controllers.ts";
 import { DefinitionSync } from "./controllers/definitions.ts";
-import { Listener, type TlsMaterial } from "./http/listener.ts";
 import { ResourceHandler } from "./http/resource-handler.ts";
 import { Router } from "./http/router.ts";
 import { Subresources } from "./http/subresources.ts";
@@ -20,6 +18,7 @@ import { IpRange } from "./kinds/ip-range.ts";
 import { Registry } from "./kinds/registry.ts";
 import { builtInTypes } from "./kinds/table.ts";
 import { ObjectWriter } from "./objects/writer.ts";
+import { Serving } from "./serving.ts";
 import type { HistoryLimits } from "./store/history.ts";
 import { Store } from "./store/store.ts";
 
@@ -50,6 +49,12 @@ export interface ClientRequest {
   readonly lifeMs?: number;
 }
 
+export interface IssueOptions {
+  /** This server itself, if left out. */
+  readonly audiences?: readonly string[];
+  readonly lifeSeconds?: number;
+}
+
 /** A running API server. */
 export interface Apiserver extends AsyncDisposable {
   /** `https://host:port`. */
@@ -63,11 +68,7 @@ export interface Apiserver extends AsyncDisposable {
   adminKubeconfig(): string;
   controlKubeconfig(): string;
   /** A token of a service account, which must exist. */
-  issueToken(
-    namespace: string,
-    account: string,
-    options?: { readonly audiences?: readonly string[]; readonly lifeSeconds?: number },
-  ): string;
+  issueToken(namespace: string, account: string, options?: IssueOptions): string;
   /** A client certificate of the server's own authority. */
   issueClientCertificate(request: ClientRequest): Promise<Credentials>;
   /** Aborted, with the reason, when the store is lost: nothing can be written any more. */
@@ -78,34 +79,18 @@ export interface Apiserver extends AsyncDisposable {
 export const DEFAULT_SERVICE_CIDR = "10.96.0.0/16";
 export const DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local";
 
-/** Names by which pods and tools know an API server. */
-const WELL_KNOWN_NAMES: readonly string[] = [
-  "kubernetes",
-  "kubernetes.default",
-  "kubernetes.default.svc",
-  "kubernetes.default.svc.cluster.local",
-  "localhost",
-  "127.0.0.1",
-];
-
-/** How often it is looked whether certificates are due. */
-const ROTATION_MS = 3_600_000;
-
 /** Starts an API server in this process. It is ready when this resolves. */
 export async function startApiserver(options: ApiserverOptions): Promise<Apiserver> {
-  const { dataDir, host = "127.0.0.1", port = 0, clock = systemClock } = options;
-  const { serviceCidr = DEFAULT_SERVICE_CIDR, issuer = DEFAULT_ISSUER } = options;
+  const { dataDir, clock = systemClock, serviceCidr = DEFAULT_SERVICE_CIDR } = options;
+  const { host = "127.0.0.1", port = 0, names = [], issuer = DEFAULT_ISSUER } = options;
   const log = options.log ?? Log.silent();
   checkRange(serviceCidr);
   makeFolder(dataDir);
   await using parts = new AsyncDisposableStack();
-  const vault = await Vault.open(dataDir, clock);
-  const store = await Store.open({
-    path: join(dataDir, "store.sqlite"),
-    ...(options.history === undefined ? {} : { history: options.history }),
-    ...(options.maxPages === undefined ? {} : { maxPages: options.maxPages }),
-  });
+  // First of all: it refuses a directory that another server holds.
+  const store = await openStore(options);
   parts.defer(() => store.close());
+  const vault = await Vault.open(dataDir, clock);
   const registry = new Registry(builtInTypes());
   new DefinitionSync(store, registry);
   const writer = new ObjectWriter(store, registry, clock, { serviceCidr });
@@ -123,141 +108,112 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   const controllers = parts.use(
     await startControllers({ store, registry, writer, clock, log, caPem: () => vault.bundlePem }),
   );
-  let address = `${host}:${port}`;
+  const subresources = new Subresources(store, tokens, authenticator, writer);
   const router = new Router({
     registry,
     store,
-    resources: new ResourceHandler({
-      store,
-      registry,
-      writer,
-      watches,
-      subresources: new Subresources(store, tokens, authenticator, writer),
-      nowMs,
-    }),
-    address: () => address,
-    isReady: () => store.failure === undefined,
+    resources: new ResourceHandler({ store, registry, writer, watches, subresources, nowMs }),
+    address: () => serving.address,
   });
-  const names = [...new Set([...WELL_KNOWN_NAMES, host, ...(options.names ?? [])])].filter(
-    (name) => name !== "0.0.0.0" && name !== "::",
-  );
-  const serving = await vault.issueServer(names);
-  const listener = await Listener.start({
+  const serving = await Serving.start({
+    dataDir,
     host,
     port,
-    tls: { ...serving, caPem: vault.bundlePem },
+    names,
+    vault,
     authenticator,
     router,
-    log,
-  });
-  address = `${host.includes(":") ? `[${host}]` : host}:${listener.port}`;
-  const url = `https://${address}`;
-  const configFor = (user: string, token: string): string =>
-    kubeconfig({ url, caPem: vault.bundlePem, user, token });
-  const adminKubeconfig = (): string => configFor("admin", vault.adminToken);
-  const controlKubeconfig = (): string => configFor("control", vault.controlToken);
-  const writeConfigs = (): void => {
-    writeAtomically(join(dataDir, "admin.kubeconfig"), adminKubeconfig());
-    writeAtomically(join(dataDir, "control.kubeconfig"), controlKubeconfig());
-    writeAtomically(join(dataDir, "ca.crt"), vault.bundlePem);
-  };
-  writeConfigs();
-  const rotation = new Rotation({
-    vault,
-    names,
     clock,
     log,
-    renewAtMs: serving.renewAtMs,
-    onServing: (tls) => listener.setTls(tls),
-    onAuthorities: () => {
-      writeConfigs();
-      controllers.publishRoots();
-    },
+    onAuthorities: () => controllers.publishRoots(),
   });
-  const lost = new AbortController();
-  store.onLost((error) => {
-    log.error("store lost: nothing can be written any more", { error: error.message });
-    lost.abort(error);
-  });
-  log.info("API server ready", { url, serviceCidr, revision: store.revision });
-  let closing: Promise<void> | undefined;
-  const rest = parts.move();
-  const close = async (graceMs: number): Promise<void> => {
-    rotation.stop();
-    watches.close();
-    await listener.close(graceMs);
-    await rest.disposeAsync();
-  };
-  const server: Apiserver = {
-    url,
-    get caPem() {
-      return vault.bundlePem;
-    },
-    adminToken: vault.adminToken,
-    controlToken: vault.controlToken,
-    adminKubeconfig,
-    controlKubeconfig,
-    issueToken: (namespace, name, { audiences = [issuer], lifeSeconds = 3_600 } = {}) => {
-      const account = store.get({ resource: "/serviceaccounts", namespace, name });
-      if (account === undefined) {
-        const message = `Cannot issue a token: there is no service account ${namespace}/${name}`;
-        throw new MeshError("no_account", "self", message);
-      }
-      return tokens.issue(account.object, { audiences, lifeSeconds }).token;
-    },
-    issueClientCertificate: ({ user, groups = [], lifeMs }) =>
-      vault.issueClient(user, groups, lifeMs),
-    lost: lost.signal,
-    close: (graceMs = 2_000) => {
-      closing ??= close(graceMs);
-      return closing;
-    },
-    [Symbol.asyncDispose]: () => server.close(),
-  };
-  return server;
+  log.info("API server ready", { address: serving.address, revision: store.revision });
+  return new RunningApiserver({ store, vault, tokens, watches, serving, rest: parts.move(), log });
 }
 
-interface RotationOptions {
+interface RunningParts {
+  readonly store: Store;
   readonly vault: Vault;
-  readonly names: readonly string[];
-  readonly clock: Clock;
+  readonly tokens: AccountTokens;
+  readonly watches: Watches;
+  readonly serving: Serving;
+  /** Closed last. */
+  readonly rest: AsyncDisposableStack;
   readonly log: Log;
-  readonly renewAtMs: number;
-  readonly onServing: (tls: TlsMaterial) => void;
-  readonly onAuthorities: () => void;
 }
 
-/** Renews the server's certificate and its authorities in time. */
-class Rotation {
-  readonly #options: RotationOptions;
-  readonly #timer: NodeJS.Timeout;
-  #renewAtMs: number;
+class RunningApiserver implements Apiserver {
+  readonly url: string;
+  readonly adminToken: string;
+  readonly controlToken: string;
+  readonly lost: AbortSignal;
+  readonly #parts: RunningParts;
+  #closing: Promise<void> | undefined;
 
-  constructor(options: RotationOptions) {
-    this.#options = options;
-    this.#renewAtMs = options.renewAtMs;
-    this.#timer = setInterval(() => {
-      this.#run().catch((error: unknown) => {
-        options.log.error("certificates could not be renewed", { error });
-      });
-    }, ROTATION_MS);
-    this.#timer.unref();
+  constructor(parts: RunningParts) {
+    const { store, vault, serving, log } = parts;
+    this.#parts = parts;
+    this.url = `https://${serving.address}`;
+    this.adminToken = vault.adminToken;
+    this.controlToken = vault.controlToken;
+    const lost = new AbortController();
+    this.lost = lost.signal;
+    store.onLost((error) => {
+      log.error("store lost: nothing can be written any more", { error: error.message });
+      lost.abort(error);
+    });
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
+  get caPem(): string {
+    return this.#parts.vault.bundlePem;
   }
 
-  async #run(): Promise<void> {
-    const { vault, names, clock, log, onServing, onAuthorities } = this.#options;
-    const hasChanged = await vault.rotate();
-    if (hasChanged) onAuthorities();
-    if (!hasChanged && clock.wallMs() < this.#renewAtMs) return;
-    const serving = await vault.issueServer(names);
-    this.#renewAtMs = serving.renewAtMs;
-    onServing({ ...serving, caPem: vault.bundlePem });
-    log.info("serving certificate renewed", { authorities: hasChanged });
+  adminKubeconfig(): string {
+    return this.#parts.serving.adminKubeconfig;
   }
+
+  controlKubeconfig(): string {
+    return this.#parts.serving.controlKubeconfig;
+  }
+
+  issueToken(namespace: string, name: string, options: IssueOptions = {}): string {
+    const { store, tokens } = this.#parts;
+    const { audiences = [tokens.issuer], lifeSeconds = 3_600 } = options;
+    const account = store.get({ resource: "/serviceaccounts", namespace, name });
+    if (account === undefined) {
+      const message = `Cannot issue a token: there is no service account ${namespace}/${name}`;
+      throw new MeshError("no_account", "self", message);
+    }
+    return tokens.issue(account.object, { audiences, lifeSeconds }).token;
+  }
+
+  issueClientCertificate({ user, groups = [], lifeMs }: ClientRequest): Promise<Credentials> {
+    return this.#parts.vault.issueClient(user, groups, lifeMs);
+  }
+
+  close(graceMs = 2_000): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const { watches, serving, rest } = this.#parts;
+    watches.close();
+    await serving.close(graceMs);
+    await rest.disposeAsync();
+  }
+}
+
+async function openStore({ dataDir, history, maxPages }: ApiserverOptions): Promise<Store> {
+  return await Store.open({
+    path: join(dataDir, "store.sqlite"),
+    ...(history === undefined ? {} : { history }),
+    ...(maxPages === undefined ? {} : { maxPages }),
+  });
 }
 
 function checkRange(cidr: string): void {
@@ -276,9 +232,4 @@ function makeFolder(path: string): void {
       cause: error,
     });
   }
-}
-
-function writeAtomically(path: string, text: string): void {
-  writeDurably(`${path}.next`, text);
-  renameSync(`${path}.next`, path);
 }

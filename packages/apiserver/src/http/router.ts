@@ -26,7 +26,6 @@ export interface RouterParts {
   readonly resources: ResourceHandler;
   /** Host and port under which the server is reached. */
   readonly address: () => string;
-  readonly isReady: () => boolean;
 }
 
 /** Finds who answers a request. */
@@ -62,7 +61,7 @@ export class Router {
     const { registry, address } = this.#parts;
     const path = exchange.path.replace(/(.)\/$/, "$1");
     if (["/healthz", "/livez", "/readyz"].some((root) => path === root)) {
-      this.#health(exchange, path);
+      this.#health(exchange);
       return;
     }
     if (path === "/version") {
@@ -106,9 +105,9 @@ export class Router {
     exchange.sendJson(200, found);
   }
 
-  #health(exchange: Exchange, path: string): void {
-    const { store, isReady } = this.#parts;
-    const problem = store.failure?.message ?? (path === "/readyz" && !isReady() ? "starting" : "");
+  /** Alive and ready are the same: it listens only when it has read its store. */
+  #health(exchange: Exchange): void {
+    const problem = this.#parts.store.failure?.message ?? "";
     const text = problem === "" ? "ok" : `not ok: ${problem}`;
     exchange.send(problem === "" ? 200 : 503, Buffer.from(text), "text/plain; charset=utf-8");
   }
