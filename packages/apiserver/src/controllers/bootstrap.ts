@@ -1,5 +1,6 @@
 import type { Registry } from "@heddle/apiserver/kinds/registry";
-import type { ObjectWriter, Target } from "@heddle/apiserver/objects/writer";
+import type { Target } from "@heddle/apiserver/objects/target";
+import type { ObjectWriter } from "@heddle/apiserver/objects/writer";
 import type { Store } from "@heddle/apiserver/store/store";
 
 /** Namespaces that a cluster has from the start. */

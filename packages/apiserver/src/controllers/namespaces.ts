@@ -1,7 +1,8 @@
 import { digArray, digString, own } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import { PLAIN_DELETE } from "@heddle/apiserver/objects/delete-options";
-import { isoSeconds, type ObjectWriter } from "@heddle/apiserver/objects/writer";
+import { isoSeconds } from "@heddle/apiserver/objects/lifecycle";
+import type { ObjectWriter } from "@heddle/apiserver/objects/writer";
 import { StatusError } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Store } from "@heddle/apiserver/store/store";

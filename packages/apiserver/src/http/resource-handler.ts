@@ -7,14 +7,8 @@ import { isDryRun, readDeleteOptions } from "@heddle/apiserver/objects/delete-op
 import { Presenter } from "@heddle/apiserver/objects/form";
 import { listPage } from "@heddle/apiserver/objects/lister";
 import { Selection } from "@heddle/apiserver/objects/selection";
-import type {
-  ObjectWriter,
-  Part,
-  Revise,
-  Target,
-  WriteOptions,
-  Written,
-} from "@heddle/apiserver/objects/writer";
+import type { Part, Target } from "@heddle/apiserver/objects/target";
+import type { ObjectWriter, Revise, WriteOptions, Written } from "@heddle/apiserver/objects/writer";
 import {
   badRequest,
   forbidden,

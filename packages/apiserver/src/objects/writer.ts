@@ -6,42 +6,40 @@ import {
   type Json,
   type JsonObject,
   own,
-  put,
 } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import type {
   ChangeContext,
   ResourceType,
   ServerSettings,
-  VersionView,
 } from "@heddle/apiserver/kinds/resource-type";
 import { inOrder } from "@heddle/apiserver/schema/walk";
-import {
-  alreadyExists,
-  badRequest,
-  type Cause,
-  conflict,
-  forbidden,
-  invalid,
-  notFound,
-  StatusError,
-} from "@heddle/apiserver/status-error";
+import { alreadyExists, forbidden, notFound, StatusError } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Place, Store, Tx } from "@heddle/apiserver/store/store";
 import type { Clock } from "@heddle/base/clock";
 import { type Admitted, admit, type FieldValidation, refuse, schemaCauses } from "./admit.ts";
 import { type DeleteOptions, finalizersFor } from "./delete-options.ts";
+import {
+  dropStatus,
+  isFinished,
+  isHeld,
+  isNewGeneration,
+  isoSeconds,
+  markDeleted,
+  newFinalizers,
+  takePart,
+} from "./lifecycle.ts";
 import { keepMetadata, metadataOf, stampNew, validateMetadata } from "./metadata.ts";
 import { generateName } from "./names.ts";
+import {
+  checkDeletePreconditions,
+  checkIdentity,
+  checkPreconditions,
+  settleNamespace,
+} from "./preconditions.ts";
 import { toStored, toView } from "./present.ts";
-
-/** A resource, seen through one version, and the namespace of the request's path. */
-export interface Target {
-  readonly type: ResourceType;
-  readonly view: VersionView;
-  /** Empty for resources without namespaces. */
-  readonly namespace: string;
-}
+import type { Part, Target } from "./target.ts";
 
 export interface WriteOptions {
   readonly isDryRun: boolean;
@@ -57,9 +55,6 @@ export interface Written {
 
 /** Makes the new object out of the present one, both as the request's version shows them. */
 export type Revise = (current: JsonObject) => Json;
-
-/** What part of an object a write is about. */
-export type Part = "object" | "status" | "finalize";
 
 const PLAIN: WriteOptions = { isDryRun: false, fieldValidation: "Ignore" };
 
@@ -257,148 +252,4 @@ export class ObjectWriter {
   #nowIso(): string {
     return isoSeconds(this.#clock.wallMs());
   }
-}
-
-/** RFC 3339 to the second, as the API writes times. */
-export function isoSeconds(wallMs: number): string {
-  return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
-}
-
-function settleNamespace(metadata: JsonObject, { type, namespace }: Target): void {
-  const sent = digString(metadata, "namespace") ?? "";
-  if (!type.isNamespaced) {
-    delete metadata["namespace"];
-    return;
-  }
-  if (sent !== "" && sent !== namespace) {
-    throw badRequest(
-      "the namespace of the provided object does not match the namespace sent on the request",
-    );
-  }
-  metadata["namespace"] = namespace;
-}
-
-function checkIdentity(target: Target, sent: JsonObject, name: string): void {
-  const metadata = metadataOf(sent);
-  const sentName = digString(metadata, "name") ?? name;
-  if (sentName !== name) {
-    throw badRequest(
-      `the name of the object (${sentName}) does not match the name on the URL (${name})`,
-    );
-  }
-  metadata["name"] = name;
-  settleNamespace(metadata, target);
-}
-
-function checkPreconditions(
-  type: ResourceType,
-  current: Entry,
-  sent: JsonObject,
-  name: string,
-): void {
-  const uid = digString(sent, "uid");
-  const currentUid = digString(current.object, "metadata", "uid");
-  if (uid !== undefined && uid !== "" && uid !== currentUid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${currentUid}`;
-    throw conflict(type, name, why);
-  }
-  const version = digString(sent, "resourceVersion") ?? "";
-  if (version === "" || version === "0") {
-    if (type.strategy.allowsUnconditionalUpdate) return;
-    const message = "Invalid value: 0: must be specified for an update";
-    const field = "metadata.resourceVersion";
-    throw invalid(type, name, [{ reason: "FieldValueInvalid", message, field }]);
-  }
-  if (version !== String(current.rv)) {
-    const why =
-      "the object has been modified; please apply your changes to the latest version and try again";
-    throw conflict(type, name, why);
-  }
-}
-
-function checkDeletePreconditions(
-  type: ResourceType,
-  current: Entry,
-  { uid, resourceVersion }: DeleteOptions,
-  name: string,
-): void {
-  const currentUid = digString(current.object, "metadata", "uid");
-  if (uid !== undefined && uid !== currentUid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${currentUid}`;
-    throw conflict(type, name, why);
-  }
-  if (resourceVersion !== undefined && resourceVersion !== String(current.rv)) {
-    const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${current.rv}`;
-    throw conflict(type, name, why);
-  }
-}
-
-/** The object with only the part replaced that the request is about. */
-function takePart(sent: JsonObject, old: JsonObject, part: Part, view: VersionView): JsonObject {
-  if (part === "status") return withField(clone(old), "status", own(sent, "status"));
-  if (part === "finalize") {
-    const copy = clone(old);
-    const finalizers = digArray(sent, "spec", "finalizers");
-    return withField(copy, "spec", { finalizers });
-  }
-  return view.hasStatus ? withField(sent, "status", clone(own(old, "status") ?? null)) : sent;
-}
-
-function withField(object: JsonObject, key: string, value: Json | undefined): JsonObject {
-  if (value === undefined || value === null) delete object[key];
-  else put(object, key, value);
-  return object;
-}
-
-/** Whether anything but metadata and status differs. */
-function isNewGeneration(object: JsonObject, old: JsonObject, view: VersionView): boolean {
-  const isCounted = (key: string): boolean =>
-    key !== "metadata" && !(key === "status" && view.hasStatus);
-  const keys = new Set([...Object.keys(object), ...Object.keys(old)]);
-  for (const key of keys) {
-    if (isCounted(key) && !equal(own(object, key), own(old, key))) return true;
-  }
-  return false;
-}
-
-function newFinalizers(object: JsonObject, old: JsonObject): Cause[] {
-  if (digString(old, "metadata", "deletionTimestamp") === undefined) return [];
-  const before = digArray(old, "metadata", "finalizers");
-  const added = digArray(object, "metadata", "finalizers").filter((f) => !before.includes(f));
-  if (added.length === 0) return [];
-  const message = `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
-  return [{ reason: "FieldValueForbidden", message, field: "metadata.finalizers" }];
-}
-
-/** Status comes with the status subresource only; some kinds have one from the start. */
-function dropStatus(object: JsonObject, type: ResourceType): void {
-  if (type.strategy.keepsInitialStatus !== true) delete object["status"];
-}
-
-/** A namespace stays until its spec has no finalizers, whatever its metadata says. */
-function isHeld(object: JsonObject, type: ResourceType): boolean {
-  return type.key === "/namespaces" && digArray(object, "spec", "finalizers").length > 0;
-}
-
-function isFinished(object: JsonObject, type: ResourceType): boolean {
-  return (
-    digString(object, "metadata", "deletionTimestamp") !== undefined &&
-    digArray(object, "metadata", "finalizers").length === 0 &&
-    !isHeld(object, type)
-  );
-}
-
-function markDeleted(object: JsonObject, nowIso: string, finalizers: readonly Json[]): void {
-  const metadata = metadataOf(object);
-  if (own(metadata, "deletionTimestamp") === undefined) {
-    metadata["deletionTimestamp"] = nowIso;
-    metadata["deletionGracePeriodSeconds"] = 0;
-    const generation = own(metadata, "generation");
-    if (typeof generation === "number") metadata["generation"] = generation + 1;
-  }
-  if (finalizers.length === 0) delete metadata["finalizers"];
-  else metadata["finalizers"] = [...finalizers];
-  const isNamespace = object["kind"] === "Namespace" && object["apiVersion"] === "v1";
-  if (isNamespace)
-    object["status"] = { ...(own(object, "status") as JsonObject), phase: "Terminating" };
 }
