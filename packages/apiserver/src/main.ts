@@ -14,14 +14,8 @@ export interface ApiserverConfig {
   readonly serviceCidr: string;
 }
 
-export const USAGE = `apiserver [--data-dir DIR] [--host ADDRESS] [--port PORT] [--name NAME]…
-       [--service-cidr CIDR]
-
-Every flag has a variable: HEDDLE_APISERVER_DATA_DIR, _HOST, _PORT, _NAMES (by commas), _SERVICE_CIDR.
-Kubeconfigs are written to the data directory: admin.kubeconfig and control.kubeconfig.`;
-
-export const DEFAULT_DATA_DIR = "heddle-apiserver";
-export const DEFAULT_PORT = 6443;
+const DEFAULT_DATA_DIR = "heddle-apiserver";
+const DEFAULT_PORT = 6443;
 
 /** Reads flags and variables; a flag wins. Throws once, for all problems of the variables. */
 export function loadApiserver(

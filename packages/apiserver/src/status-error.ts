@@ -159,10 +159,6 @@ export function tooManyRequests(message: string): StatusError {
   return new StatusError(429, "TooManyRequests", message, { details: { retryAfterSeconds: 1 } });
 }
 
-export function serviceUnavailable(message: string, cause?: unknown): StatusError {
-  return new StatusError(503, "ServiceUnavailable", message, { cause });
-}
-
 /** A revision that this server has not reached; the client may come back, or list afresh. */
 export function revisionTooLarge(wanted: number, current: number): StatusError {
   const message = `Timeout: Too large resource version: ${wanted}, current: ${current}`;

@@ -117,7 +117,7 @@ interface Subresource {
 }
 
 /** What stands below the objects of a resource. */
-export function subresourcesOf(type: ResourceType, view: VersionView): Subresource[] {
+function subresourcesOf(type: ResourceType, view: VersionView): Subresource[] {
   const found: Subresource[] = [];
   if (view.hasStatus) {
     found.push({ name: "status", kind: type.kind, verbs: ["get", "patch", "update"] });

@@ -49,7 +49,7 @@ export function immutable(
 }
 
 /** Namespaces that everything assumes to be there. */
-export const PERMANENT_NAMESPACES: readonly string[] = ["default", "kube-system", "kube-public"];
+const PERMANENT_NAMESPACES: readonly string[] = ["default", "kube-system", "kube-public"];
 
 export const NAMESPACE: Strategy = {
   ...PLAIN,

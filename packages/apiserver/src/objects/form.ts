@@ -1,4 +1,4 @@
-import { digObject, digString, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import { digObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
 import type { Column } from "@heddle/apiserver/kinds/resource-type";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import { type Seen, toView, viewBytes } from "./present.ts";
@@ -8,8 +8,6 @@ export type Form =
   | { readonly kind: "object" }
   | { readonly kind: "partial" }
   | { readonly kind: "table"; readonly include: "Metadata" | "Object" | "None" };
-
-export const OBJECTS: Form = { kind: "object" };
 
 /** Encodes objects of one resource in one form. */
 export class Presenter {
@@ -97,11 +95,4 @@ function partialOf(metadata: JsonObject): JsonObject {
 
 function definitionOf({ name, type, format, description, priority }: Column): Json {
   return { name, type, format: format ?? "", description, priority };
-}
-
-/** `namespace/name` for messages. */
-export function labelOf(object: JsonObject): string {
-  const namespace = digString(object, "metadata", "namespace");
-  const name = digString(object, "metadata", "name") ?? "";
-  return namespace === undefined ? name : `${namespace}/${name}`;
 }

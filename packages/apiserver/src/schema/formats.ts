@@ -36,7 +36,7 @@ function isDateTime(text: string): boolean {
 }
 
 /** `address/bits` of either family. */
-export function isCidr(text: string): boolean {
+function isCidr(text: string): boolean {
   const slash = text.indexOf("/");
   const address = text.slice(0, slash);
   const bits = text.slice(slash + 1);
