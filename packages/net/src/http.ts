@@ -41,6 +41,11 @@ export interface ResponseHead {
 export interface Flow {
   pause(): void;
   resume(): void;
+  /**
+   * Whatever is still to come will be dropped: the sender may spare itself the work, once nothing
+   * else depends on it. Optional on both sides.
+   */
+  stop?(): void;
 }
 
 /** For senders that need no slowing down: what they send is small and already in memory. */

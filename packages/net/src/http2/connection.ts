@@ -309,11 +309,7 @@ export class Http2Connection
 
   sent(stream: Http2Stream): void {
     if (stream.recvEnded) this.#closeOnWire(stream);
-    // Nobody reads the rest of the request (RFC 9113 §8.1).
-    else if (this.#role.isServer && stream.sink === DISCARD) {
-      stream.isDelivered = true;
-      this.resetStream(stream, ErrorCode.noError);
-    }
+    else if (stream.sink === DISCARD || stream.isUnwanted) this.unwanted(stream);
     this.#finish(stream);
   }
 
@@ -349,6 +345,13 @@ export class Http2Connection
 
   sendEnd(stream: Http2Stream, trailers: HeaderMap | undefined): void {
     this.sender.end(stream, trailers);
+  }
+
+  /** A server whose answer is complete may say that it reads no more (RFC 9113 §8.1). */
+  unwanted(stream: Http2Stream): void {
+    if (!this.isServer || !stream.sendEnded || stream.recvEnded || stream.isClosed) return;
+    stream.isDelivered = true;
+    this.resetStream(stream, ErrorCode.noError);
   }
 
   abortStream(stream: Http2Stream, reason: MeshError): void {

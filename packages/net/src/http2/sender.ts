@@ -105,6 +105,7 @@ export class Sender {
     }
     stream.sendQueue.push(bytes, at, end);
     if (stream.sendWindow > 0) this.#enqueue(stream);
+    stream.isSourcePaused = true;
     stream.source.pause();
   }
 
@@ -174,12 +175,18 @@ export class Sender {
     this.#watch();
   }
 
-  /** Forgets what waits on a stream. */
+  /** Forgets what waits on a stream that is closed. What its source still has, it may get rid of. */
   drop(stream: Http2Stream): void {
     if (stream.isReady) this.#dequeue(stream);
-    if (stream.sendQueue === undefined) return;
-    stream.sendQueue = undefined;
-    this.#waiting--;
+    if (stream.sendQueue !== undefined) {
+      stream.sendQueue = undefined;
+      this.#waiting--;
+    }
+    if (stream.isAbandoned) return;
+    if (!stream.sendEnded) stream.source.stop?.();
+    if (!stream.isSourcePaused) return;
+    stream.isSourcePaused = false;
+    stream.source.resume();
   }
 
   close(): void {
@@ -255,6 +262,7 @@ export class Sender {
     stream.sendQueue = undefined;
     this.#waiting--;
     if (!stream.endWaits) {
+      stream.isSourcePaused = false;
       stream.source.resume();
       return;
     }

@@ -15,6 +15,8 @@ export interface StreamHost {
   sendResponse(stream: Http2Stream, head: ResponseHead, isFinal: boolean): void;
   sendData(stream: Http2Stream, bytes: Uint8Array, start: number, end: number): void;
   sendEnd(stream: Http2Stream, trailers: HeaderMap | undefined): void;
+  /** Nobody wants the rest of what comes. */
+  unwanted(stream: Http2Stream): void;
   /** Our side gave the stream up. */
   abortStream(stream: Http2Stream, reason: MeshError): void;
   /** Bytes that came were passed on: their place in the windows is free again. */
@@ -45,6 +47,9 @@ export class Http2Stream implements Flow, ResponseSink {
   sendWindow = 0;
   /** Who is slowed down when we cannot send. */
   source: Flow;
+  isSourcePaused = false;
+  /** The owner of our side aborted: its flow is not to be touched again. */
+  isAbandoned = false;
   headSent = false;
   sendEnded = false;
   /** What could not be sent at once; undefined if nothing waits. */
@@ -74,6 +79,8 @@ export class Http2Stream implements Flow, ResponseSink {
   isDelivered = false;
   /** A server's sink hears of a reset also after the request's end, until it has answered. */
   hearsOfCancel = false;
+  /** `stop` was called. */
+  isUnwanted = false;
   /** What `fail` was called with. */
   failure: MeshError | undefined;
   isPaused = false;
@@ -105,6 +112,11 @@ export class Http2Stream implements Flow, ResponseSink {
     if (!this.isDelivered) this.#host.resumed(this);
   }
 
+  stop(): void {
+    this.isUnwanted = true;
+    this.#host.unwanted(this);
+  }
+
   informational(head: ResponseHead): void {
     if (!this.headSent && !this.isClosed) this.#host.sendResponse(this, head, false);
   }
@@ -134,6 +146,7 @@ export class Http2Stream implements Flow, ResponseSink {
     // The answer is of no interest any more, whatever of it is still here.
     this.isDelivered = true;
     this.hearsOfCancel = false;
+    this.isAbandoned = true;
     this.#host.abortStream(this, reason);
   }
 
