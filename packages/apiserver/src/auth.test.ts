@@ -143,7 +143,7 @@ test("server speaks TLS 1.3 only", async () => {
 
 test("server writes its secrets so that only their owner reads them", async () => {
   await using fixture = await startFixture();
-  for (const file of ["vault.json", "admin.kubeconfig", "control.kubeconfig"]) {
+  for (const file of ["vault.json", "store.sqlite", "admin.kubeconfig", "control.kubeconfig"]) {
     assert.equal(statSync(join(fixture.dataDir, file)).mode & 0o777, 0o600, file);
   }
   const text = readFileSync(join(fixture.dataDir, "admin.kubeconfig"), "utf8");

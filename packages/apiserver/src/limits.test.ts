@@ -99,6 +99,8 @@ test("server answers the methods that a resource has, and refuses others", async
   assert.equal((await admin.delete("/api/v1/namespaces")).code, 405);
   assert.equal((await admin.get("/apis/authentication.k8s.io/v1/tokenreviews")).code, 405);
   assert.equal((await admin.send("HEAD", MAPS)).text, "");
+  assert.equal((await admin.get(MAPS, { accept: "application/yaml" })).code, 406);
+  assert.equal((await admin.get(MAPS, { accept: "text/html, */*;q=0.1" })).code, 200);
   for (const path of [
     "/api/v2",
     "/apis/no.such/v1",

@@ -38,7 +38,6 @@ export class GarbageCollector {
     for (const resource of parts.store.resources()) {
       for (const entry of parts.store.all(resource)) this.#track(entry, undefined);
     }
-    for (const uid of this.#present.keys()) this.#queue.add(uid);
   }
 
   /** Subscribes; to be called in the turn in which the collector was made. */

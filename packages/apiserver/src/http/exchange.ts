@@ -49,11 +49,16 @@ export class Exchange {
     return header.split(";", 1)[0]!.trim().toLowerCase();
   }
 
-  /** How the client wants objects, by its Accept header. The first form that we know counts. */
+  /**
+   * How the client wants objects, by its Accept header. The first form that we know counts.
+   *
+   * @throws StatusError 406 if it takes none.
+   */
   get form(): Form {
-    for (const range of (this.request.headers.accept ?? "").split(",")) {
+    const accept = this.request.headers.accept ?? "*/*";
+    for (const range of accept.split(",")) {
       const as = /;\s*as=(\w+)/.exec(range)?.[1];
-      const isJson = /^\s*application\/json\b/i.test(range);
+      const isJson = /^\s*(?:application\/json|application\/\*|\*\/\*)\s*(?:;|$)/i.test(range);
       if (!isJson || (as !== undefined && !/;\s*v=v1\b/.test(range))) continue;
       if (as === "Table") return { kind: "table", include: this.#include() };
       if (as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") {
@@ -61,7 +66,8 @@ export class Exchange {
       }
       if (as === undefined) return { kind: "object" };
     }
-    return { kind: "object" };
+    const message = "only the following media types are accepted: application/json";
+    throw new StatusError(406, "NotAcceptable", message);
   }
 
   #include(): "Metadata" | "Object" | "None" {

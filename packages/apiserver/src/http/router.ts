@@ -107,7 +107,7 @@ export class Router {
 
   /** Alive and ready are the same: it listens only when it has read its store. */
   #health(exchange: Exchange): void {
-    const problem = this.#parts.store.failure?.message ?? "";
+    const problem = this.#parts.store.failure === undefined ? "" : "the store is lost";
     const text = problem === "" ? "ok" : `not ok: ${problem}`;
     exchange.send(problem === "" ? 200 : 503, Buffer.from(text), "text/plain; charset=utf-8");
   }

@@ -63,6 +63,7 @@ interface Pending {
 
 /** Writes waiting for the disk beyond this are refused, so that memory is bounded. */
 const MAX_PENDING = 10_000;
+const MAX_PENDING_BYTES = 256 * 1024 * 1024;
 
 /**
  * All objects, in memory and on the disk. Changes are computed at once on what will be, then
@@ -82,6 +83,7 @@ export class Store {
   /** By resource and key, the newest write of each object that is not durable yet. */
   #overlay = new Map<string, Map<string, Write>>();
   #pending: Pending[] = [];
+  #pendingBytes = 0;
   #isWriting = false;
   #isScheduled = false;
   #idle: (() => void)[] = [];
@@ -168,7 +170,8 @@ export class Store {
    */
   async commit<T>(change: (tx: Tx) => T, isDryRun = false): Promise<T> {
     if (this.#journal.failure !== undefined) throw refusal(this.#journal.failure);
-    if (this.#pending.length >= MAX_PENDING) throw tooManyRequests("too many writes are waiting");
+    if (this.#pending.length >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES)
+      throw tooManyRequests("too many writes are waiting");
     const before = this.#sequence;
     const writes: Write[] = [];
     let result: T;
@@ -184,7 +187,10 @@ export class Store {
     }
     // What the change saw may itself not be durable yet, so that even a change of nothing waits.
     if (writes.length === 0 && this.#overlay.size === 0) return result;
-    for (const write of writes) this.#cover(write);
+    for (const write of writes) {
+      this.#cover(write);
+      this.#pendingBytes += write.body.length;
+    }
     await new Promise<void>((resolve, reject) => {
       this.#pending.push({ writes, resolve, reject });
       this.#schedule();
@@ -326,6 +332,7 @@ export class Store {
     while (this.#pending.length > 0) {
       const group = this.#pending;
       this.#pending = [];
+      this.#pendingBytes = 0;
       try {
         await this.#write(group);
       } catch (error) {
@@ -394,6 +401,7 @@ export class Store {
     const error = refusal(cause);
     const lost = [...group, ...this.#pending];
     this.#pending = [];
+    this.#pendingBytes = 0;
     this.#overlay = new Map();
     this.#sequence = this.#revision;
     for (const { reject } of lost) reject(error);

@@ -2,6 +2,7 @@
  * The thread that owns the database. node:sqlite is synchronous, and a commit waits for the disk:
  * neither may hold up the thread that serves.
  */
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Batch, FromWriter, Row, ToWriter, WriterOptions } from "./row.ts";
@@ -41,6 +42,9 @@ class Writer {
 
   constructor(port: MessagePort, { path, maxPages }: WriterOptions) {
     this.#port = port;
+    // Secrets are in it: its owner only, whatever the umask says. The WAL takes the same mode.
+    closeSync(openSync(path, "a", 0o600));
+    chmodSync(path, 0o600);
     this.#database = new DatabaseSync(path);
     // Exclusive: a second server on the same data would hand out the same revisions again.
     this.#database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL");
