@@ -345,6 +345,8 @@ export class NodeSocket implements Socket {
 
   #failed(error: Error): void {
     this.#reason ??= socketError(error, this.#peer);
+    // A TLS alert after the handshake is an error that destroys nothing by itself.
+    this.#raw.destroy();
   }
 
   #rawClosed(): void {
