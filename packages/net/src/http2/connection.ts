@@ -59,8 +59,6 @@ type Life = (typeof Life)[keyof typeof Life];
 const LINGER_MS = 1000;
 /** A server with so much output waiting reads no more requests. */
 const PAUSE_READING_BYTES = 262_144;
-/** Output that nobody takes, whatever it is. */
-const MAX_PENDING_BYTES = 4_194_304;
 
 const KEEP_ALIVE_PING: Uint8Array = Uint8Array.from([0x68, 0x64, 0x6c, 0x6b, 0x61, 0, 0, 1]);
 const DRAIN_PING: Uint8Array = Uint8Array.from([0x68, 0x64, 0x6c, 0x64, 0x72, 0, 0, 2]);
@@ -543,10 +541,6 @@ export class Http2Connection
 
   #limitOutput(): void {
     this.outbox.flush();
-    if (this.outbox.pendingBytes > MAX_PENDING_BYTES) {
-      this.stalled();
-      return;
-    }
     // Only a server: if both sides waited for each other to read, nothing would move again.
     if (!this.#role.isServer || !this.outbox.isBlocked || this.#isReadingPaused) return;
     this.#isReadingPaused = true;
