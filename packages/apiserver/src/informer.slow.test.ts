@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-// biome-ignore lint/correctness/noUndeclaredDependencies: a foreign client, which @heddle/kube declares
 import { CoreV1Api, KubeConfig, makeInformer, type V1ConfigMap } from "@kubernetes/client-node";
 import { TestClient } from "./testing/client.ts";
 import { startFixture } from "./testing/fixture.ts";
