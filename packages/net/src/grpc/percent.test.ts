@@ -9,6 +9,11 @@ test("encodeGrpcMessage() escapes all but printable ASCII, and the percent sign"
   assert.equal(encodeGrpcMessage("\u{7f}"), "%7F");
 });
 
+test("encodeGrpcMessage() escapes blanks at the ends, which no field value may have", () => {
+  assert.equal(encodeGrpcMessage(" a b "), "%20a b%20");
+  assert.equal(encodeGrpcMessage(" "), "%20");
+});
+
 test("decodeGrpcMessage() undoes it", () => {
   for (const text of ["", "a", "100%", "%25", "é☃𝄞", "\u{0}\t", "a b\r\nc"]) {
     assert.equal(decodeGrpcMessage(encodeGrpcMessage(text)), text);

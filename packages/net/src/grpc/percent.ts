@@ -1,12 +1,17 @@
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
-/** Encodes `grpc-message`: UTF-8, of which all but printable ASCII, and `%`, is escaped. */
+/**
+ * Encodes `grpc-message`: UTF-8, of which all but printable ASCII, and `%`, is escaped. Blanks at
+ * either end too: no field value may begin or end with one (RFC 9113 section 8.2.1).
+ */
 export function encodeGrpcMessage(text: string): string {
-  if (/^[ -$&-~]*$/.test(text)) return text;
+  if (/^(?:[!-$&-~](?:[ -$&-~]*[!-$&-~])?)?$/.test(text)) return text;
+  const bytes = ENCODER.encode(text);
   let out = "";
-  for (const byte of ENCODER.encode(text)) {
-    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25) out += String.fromCharCode(byte);
+  for (const [at, byte] of bytes.entries()) {
+    const isAtEnd = byte === 0x20 && (at === 0 || at === bytes.length - 1);
+    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25 && !isAtEnd) out += String.fromCharCode(byte);
     else out += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return out;
