@@ -87,7 +87,7 @@ class Peek<T> implements SocketHandler {
     const { timeoutMs, timeoutError, atTimeout } = this.#options;
     this.#timer = setTimeout(() => {
       if (atTimeout !== undefined) {
-        this.#finish(atTimeout(), 0);
+        this.#settle(atTimeout(), 0);
         return;
       }
       const message = `Cannot read from client: no verdict within ${timeoutMs} ms`;
@@ -139,14 +139,6 @@ class Peek<T> implements SocketHandler {
   }
 
   #settle(value: T, consumed: number): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    clearTimeout(this.#timer);
-    const rest = this.#buffer.subarray(consumed, this.#length);
-    this.#resolve({ value, socket: prepend(this.#socket, rest, this.#isEnded) });
-  }
-
-  #finish(value: T, consumed: number): void {
     if (this.#isDone) return;
     this.#isDone = true;
     clearTimeout(this.#timer);

@@ -27,6 +27,14 @@ test("[R08] text is no TLS, and every prefix of a hello is incomplete until it i
   }
 });
 
+test("what follows the hello changes nothing", () => {
+  for (const bytes of [hello([sni("foo.bar")]), splitRecords(hello([sni("foo.bar")]), 20)]) {
+    // A change_cipher_spec, for example, or data that did not wait for the server.
+    const more = Buffer.concat([bytes, Buffer.of(20, 3, 3, 0, 1, 1, 23, 3, 3)]);
+    assert.equal(readClientHello(more).kind, "sni");
+  }
+});
+
 test("a hello without a usable name is a hello all the same", () => {
   const extensions = [
     [],

@@ -33,15 +33,22 @@ const NO_SNI: HelloVerdict = { kind: "no-sni" };
 export function readClientHello(bytes: Uint8Array): HelloVerdict {
   const fragments: Uint8Array[] = [];
   let at = 0;
-  while (at < bytes.length) {
+  let message: Uint8Array = new Uint8Array(0);
+  // Only as many records as the message needs: what follows it is not ours to judge.
+  while (at < bytes.length && !isWhole(message)) {
     const length = readRecordHeader(bytes, at);
     if (length === -1 || fragments.length === MAX_RECORDS) return NOT_TLS;
     if (length === 0) break;
     fragments.push(bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length));
     at += RECORD_HEADER_BYTES + length;
+    message = fragments.length === 1 ? fragments[0]! : Buffer.concat(fragments);
   }
-  const message = fragments.length === 1 ? fragments[0]! : Buffer.concat(fragments);
   return readMessage(message);
+}
+
+function isWhole(message: Uint8Array): boolean {
+  if (message.length < 4) return false;
+  return message.length >= 4 + ((message[1]! << 16) | readUint16(message, 2));
 }
 
 /** @returns payload length; 0 if the header is cut off; -1 if this is no handshake record. */
