@@ -110,6 +110,7 @@ class NodeListener implements Listener {
   /** While paused: the listening socket, held open by a descriptor that nothing polls. */
   #pausedFd = -1;
   #isClosed = false;
+  #isUnix = false;
   #exhausted: NodeJS.Timeout | undefined;
   /** Of the unix socket's file, so that we remove only our own. */
   #inode = 0;
@@ -134,6 +135,7 @@ class NodeListener implements Listener {
       throw new MeshError("listen_failed", "self", message, { cause: error });
     }
     const bound = this.#server!.address();
+    this.#isUnix = bound === null || typeof bound === "string";
     if (bound !== null && typeof bound === "object") {
       this.address = { ip: unmapIp(bound.address), port: bound.port };
     }
@@ -153,6 +155,9 @@ class NodeListener implements Listener {
     this.#pausedFd = -1;
     this.#listen({ fd }).catch((error: unknown) => {
       this.#log.error("cannot accept again", { address: this.#name(), error: messageOf(error) });
+      if (this.#isClosed) closeDescriptor(fd);
+      else this.#pausedFd = fd;
+      this.#exhausted = setTimeout(() => this.resume(), EXHAUSTED_PAUSE_MS);
     });
   }
 
@@ -230,10 +235,13 @@ class NodeListener implements Listener {
 
   #configure(raw: net.Socket, fd: number): void {
     const { keepAliveMs, userTimeoutMs } = this.#options;
-    const isUnix = raw.remoteAddress === undefined;
+    const isUnix = this.#isUnix;
+    if (!isUnix && raw.remoteAddress === undefined) {
+      throw new MeshError("connection_reset", "client", "Cannot accept: reset by the client");
+    }
     if (!isUnix && keepAliveMs !== undefined) setKeepAliveIdle(fd, keepAliveMs);
     if (!isUnix && userTimeoutMs !== undefined) setUserTimeout(fd, userTimeoutMs);
-    const credentials = this.#isUnix() ? peerCredentials(fd) : undefined;
+    const credentials = isUnix ? peerCredentials(fd) : undefined;
     const socket = newAcceptedSocket(raw, { peer: "client", guard: this.#guard });
     try {
       this.#route(socket, credentials);
@@ -305,10 +313,6 @@ class NodeListener implements Listener {
       // Without a spare descriptor there is no pause; libuv then closes what it cannot serve.
       this.#log.error("accepting cannot pause", { error: messageOf(error) });
     }
-  }
-
-  #isUnix(): boolean {
-    return typeof this.#server?.address() === "string" || this.address === UNIX_ADDRESS;
   }
 
   #name(): string {

@@ -176,7 +176,8 @@ export class NodeSocket implements Socket {
   detach(): net.Socket {
     const raw = this.#raw;
     raw.pause();
-    for (const event of ["data", "drain", "end", "error", "close"]) raw.removeAllListeners(event);
+    // The other listeners stay, and find that there is nobody to tell.
+    raw.removeAllListeners("data");
     if (this.#backlog.length > 0) raw.unshift(Buffer.concat(this.#backlog));
     this.#backlog = [];
     this.#isDetached = true;
@@ -258,6 +259,7 @@ export class NodeSocket implements Socket {
   }
 
   #ended(): void {
+    if (this.#isDetached) return;
     this.#sawEnd = true;
     if (!this.#isFlushing && this.#backlog.length === 0) this.#tellEnd();
   }
@@ -344,12 +346,14 @@ export class NodeSocket implements Socket {
   }
 
   #failed(error: Error): void {
+    if (this.#isDetached) return;
     this.#reason ??= socketError(error, this.#peer);
     // A TLS alert after the handshake is an error that destroys nothing by itself.
     this.#raw.destroy();
   }
 
   #rawClosed(): void {
+    if (this.#isDetached) return;
     this.#isRawClosed = true;
     if (!this.#isDestroyed && !(this.#sawEnd && this.#isEnding)) {
       const message = "Cannot use socket: closed before its end";

@@ -88,15 +88,17 @@ export class TlsTerminator {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const message = `Cannot terminate TLS: no handshake within ${timeoutMs} ms`;
-        settle();
-        reject(new MeshError("tls_handshake_timeout", "client", message));
-        raw.destroy();
+        pending.reject(new MeshError("tls_handshake_timeout", "client", message));
       }, timeoutMs);
+      const onClose = (): void => {
+        pending.reject(handshakeError("closed by the client", undefined));
+      };
       const settle = (): void => {
         clearTimeout(timer);
-        this.#pending.delete(fd);
+        raw.off("close", onClose);
+        if (this.#pending.get(fd) === pending) this.#pending.delete(fd);
       };
-      this.#pending.set(fd, {
+      const pending: Pending = {
         resolve: (socket) => {
           settle();
           resolve(socket);
@@ -106,11 +108,9 @@ export class TlsTerminator {
           raw.destroy();
           reject(error);
         },
-      });
-      const closed = (): void => {
-        this.#pending.get(fd)?.reject(handshakeError("closed by the client", undefined));
       };
-      raw.once("close", closed);
+      this.#pending.set(fd, pending);
+      raw.once("close", onClose);
       // Until the handshake is done, an end of the peer ends everything.
       raw.allowHalfOpen = false;
       this.#server.emit("connection", raw);
