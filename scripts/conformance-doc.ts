@@ -32,7 +32,7 @@ export function parseConformance(text: string): Section[] {
       continue;
     }
     const row = /^\| ([0-9A-Za-z./-]+) \| (.+?) \| ([^|]+?) \|$/.exec(line);
-    if (row === null || row[1] === "id") continue;
+    if (row === null || row[1] === "id" || /^-+$/.test(row[1]!)) continue;
     const [, id, behaviour, cell] = row as unknown as [string, string, string, string];
     const section = sections.at(-1);
     if (section === undefined) throw new SyntaxError(`${id} stands before any section`);
