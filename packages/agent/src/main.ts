@@ -250,6 +250,7 @@ function proxySettings(membership: Membership, state: StateFolder): ProxySetting
   return {
     ip,
     ...(appIp === undefined ? {} : { appIp }),
+    isCaptured: membership.mode === "captured",
     ports: ports.map(({ port }) => port),
     workload: { ns: namespace, external_workload: name },
     listeners,

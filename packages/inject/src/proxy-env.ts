@@ -33,6 +33,8 @@ export interface ProxySettings {
   readonly ip: string;
   /** Where inbound forwards; undefined: to the address that the connection was made to. */
   readonly appIp?: string;
+  /** Rules redirect to this proxy, which the kernel does to loopback and to any own address. */
+  readonly isCaptured?: boolean;
   /** Ports of the application. */
   readonly ports: readonly number[];
   /** JSON, as `proxy-api.md` section 16 has it. */
@@ -69,8 +71,7 @@ export function proxyEnvironment(mesh: MeshSettings, proxy: ProxySettings): Reco
   const networks = mesh.clusterNetworks.join(",");
   const env: Record<string, string> = {
     LINKERD2_PROXY_LOG: proxy.logFilter ?? "warn,heddle=info",
-    LINKERD2_PROXY_OUTBOUND_LISTEN_ADDR: `${host}:${OUTBOUND_PORT}`,
-    LINKERD2_PROXY_INBOUND_LISTEN_ADDR: `${host}:${INBOUND_PORT}`,
+    ...listenAddresses(host, proxy.isCaptured === true),
     LINKERD2_PROXY_ADMIN_LISTEN_ADDR: `${host}:${ADMIN_PORT}`,
     LINKERD2_PROXY_CONTROL_LISTEN_ADDR: `${host}:${TAP_PORT}`,
     LINKERD2_PROXY_INBOUND_IPS: ip,
@@ -106,6 +107,25 @@ export function proxyEnvironment(mesh: MeshSettings, proxy: ProxySettings): Reco
       .join(",");
   }
   return env;
+}
+
+/**
+ * A redirected connection arrives at 127.0.0.1 or ::1 if it was made here, and else at the first
+ * address of the interface that it came in by.
+ */
+function listenAddresses(host: string, isCaptured: boolean): Record<string, string> {
+  if (!isCaptured) {
+    return {
+      LINKERD2_PROXY_OUTBOUND_LISTEN_ADDR: `${host}:${OUTBOUND_PORT}`,
+      LINKERD2_PROXY_INBOUND_LISTEN_ADDR: `${host}:${INBOUND_PORT}`,
+    };
+  }
+  const any = host.startsWith("[") ? "[::]" : "0.0.0.0";
+  const own = host.startsWith("[") ? "[::1]" : "127.0.0.1";
+  return {
+    LINKERD2_PROXY_OUTBOUND_LISTEN_ADDR: `${own}:${OUTBOUND_PORT}`,
+    LINKERD2_PROXY_INBOUND_LISTEN_ADDR: `${any}:${INBOUND_PORT}`,
+  };
 }
 
 /** `sa.ns.serviceaccount.identity.linkerd.cluster.local`: a workload's name by its ServiceAccount. */
