@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ROOT } from "./test-suites.ts";
+
+/** What runs each command of the README: a test of ours, or the run that this test is part of. */
+const RUN_BY: Readonly<Record<string, string>> = {
+  "npm start": "e2e/demo.test.ts, which ends it after the story",
+  "npm start -- --once": "e2e/demo.test.ts",
+  "npm test": ".ci/run",
+  "npm run ok": "its steps are those of .ci/run",
+  "npm run conformance":
+    "scripts/conformance-doc.test.ts reads the list; the rest needs a whole run",
+  "./heddle version --client": "below",
+};
+
+/** Commands in fenced blocks marked `sh`. */
+function commands(markdown: string): string[] {
+  return [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap((block) =>
+    block[1]!.split("\n").filter((line) => line !== ""),
+  );
+}
+
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+
+test("every command of the README is run by something", () => {
+  const found = commands(README);
+  assert.ok(found.length > 0);
+  assert.deepEqual(
+    found.filter((command) => RUN_BY[command] === undefined),
+    [],
+  );
+});
+
+test("every npm script of the README exists", () => {
+  const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    readonly scripts: Readonly<Record<string, string>>;
+  };
+  const scripts = [...README.matchAll(/npm (?:run )?(start|test|ok|conformance|bench)\b/g)];
+  for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, name);
+});
+
+test("every ./heddle command that the README names has help", () => {
+  const names = new Set([...README.matchAll(/\.\/heddle ([a-z]+)/g)].map((match) => match[1]!));
+  assert.ok(names.has("join"));
+  for (const name of names) {
+    const { status, stderr } = spawnSync(join(ROOT, "heddle"), [name, "--help"], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, `${name}: ${stderr}`);
+  }
+});
+
+test("every folder that the README's map names is there", () => {
+  const folders = [...README.matchAll(/^\| `([\w/]+)` \|/gm)].map((match) => match[1]!);
+  assert.ok(folders.length > 10);
+  for (const folder of folders) assert.ok(existsSync(join(ROOT, folder)), folder);
+});
