@@ -10,6 +10,9 @@ import type { Socket, SocketAddress, SocketHandler, TlsInfo } from "./transport.
 /** Small writes that come while a TLS record is on its way are gathered up to this much. */
 const TAIL_MAX_BYTES = 16_384;
 const TAIL_MIN_BYTES = 1_024;
+/** Node hands on what it decrypts in pieces of this size. */
+const TLS_RECORD_BYTES = 16_384;
+const MAX_FRESH_RANGES = 8;
 /** From here on a system call by FFI is cheaper than a copy and an ordinary write. */
 const SEND_MIN_BYTES = 4_096;
 
@@ -65,6 +68,8 @@ export class NodeSocket implements Socket {
   #isRawClosed = false;
   #isDetached = false;
   #reason: MeshError | undefined;
+  /** Plain: kept for one write. Nobody overwrites them. */
+  #freshRanges: Buffer[] = [];
   /** The last write said false. */
   #needsDrain = false;
   /** TLS: a write is under way. */
@@ -109,6 +114,7 @@ export class NodeSocket implements Socket {
     if (!this.#mayWrite(bytes, start, end)) return true;
     this.bytesWritten += end - start;
     if (this.#isTls) return this.#writeTls(bytes, start, end, false);
+    this.#flushFresh();
     return this.#writeRaw(viewOf(bytes, start, end));
   }
 
@@ -117,7 +123,8 @@ export class NodeSocket implements Socket {
     if (!this.#mayWrite(bytes, start, end)) return true;
     this.bytesWritten += end - start;
     if (this.#isTls) return this.#writeTls(bytes, start, end, true);
-    if (bytes === NodeSocket.#fresh) return this.#writeRaw(viewOf(bytes, start, end));
+    if (bytes === NodeSocket.#fresh) return this.#writeFresh(viewOf(bytes, start, end));
+    this.#flushFresh();
     let rest = start;
     if (bytes.buffer === READ_BUFFER.buffer && end - start >= SEND_MIN_BYTES) {
       rest += sendReadBuffer(this.fd, bytes.byteOffset + start, end - start);
@@ -129,6 +136,7 @@ export class NodeSocket implements Socket {
   end(): void {
     if (this.#isEnding || this.#isDestroyed) return;
     this.#isEnding = true;
+    this.#flushFresh();
     if (this.#tailBytes === 0 && this.#held === undefined) this.#raw.end();
   }
 
@@ -138,6 +146,7 @@ export class NodeSocket implements Socket {
     this.#isOpen = false;
     this.#reason = reason;
     this.#backlog = [];
+    this.#freshRanges = [];
     this.#tail = undefined;
     this.#held = undefined;
     this.#raw.destroy();
@@ -277,6 +286,8 @@ export class NodeSocket implements Socket {
   }
 
   #drained(): void {
+    // After `#flushFresh`, the raw socket drains without anybody waiting for it.
+    if (!this.#needsDrain) return;
     this.#needsDrain = false;
     if (this.#isDestroyed || this.#handler === undefined) return;
     try {
@@ -301,6 +312,32 @@ export class NodeSocket implements Socket {
     const isTaken = this.#raw.write(range);
     this.#needsDrain = !isTaken;
     return isTaken;
+  }
+
+  /**
+   * A whole TLS record's worth is seldom the last of what has arrived: it waits for what comes in
+   * this turn, so that one system call takes it all.
+   */
+  #writeFresh(range: Buffer): boolean {
+    const fresh = this.#freshRanges;
+    if (range.length < TLS_RECORD_BYTES && fresh.length === 0) return this.#writeRaw(range);
+    fresh.push(range);
+    if (range.length < TLS_RECORD_BYTES || fresh.length === MAX_FRESH_RANGES) {
+      this.#flushFresh();
+      this.#needsDrain = this.#raw.writableLength > 0;
+      return !this.#needsDrain;
+    }
+    if (fresh.length === 1) setImmediate(() => this.#flushFresh());
+    return true;
+  }
+
+  #flushFresh(): void {
+    const fresh = this.#freshRanges;
+    if (fresh.length === 0 || this.#isDestroyed) return;
+    this.#freshRanges = [];
+    this.#raw.cork();
+    for (const range of fresh) this.#raw.write(range);
+    this.#raw.uncork();
   }
 
   #writeTls(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
