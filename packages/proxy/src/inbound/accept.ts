@@ -1,7 +1,12 @@
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Client } from "@heddle/model/authorization";
 import { parseIp } from "@heddle/model/network";
-import { type Accepted, type Listener, startListener } from "@heddle/net/listener";
+import {
+  type Accepted,
+  type DestinationSource,
+  type Listener,
+  startListener,
+} from "@heddle/net/listener";
 import { detectTls } from "@heddle/net/tls-detect";
 import { TlsTerminator } from "@heddle/net/tls-server";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
@@ -31,6 +36,8 @@ export interface InboundOptions {
   readonly policies: PortPolicies;
   readonly transport: TransportFamilies;
   readonly metrics: InboundMetrics;
+  /** How connections learn where they were going. Default: the NAT entry, or their own address. */
+  readonly destination?: DestinationSource;
 }
 
 /** The inbound side, once its listener is up. */
@@ -71,9 +78,12 @@ class InboundSide implements Inbound {
   readonly #terminator: TlsTerminator;
   /** For connections to the inbound port itself. */
   readonly #directTerminator: TlsTerminator;
+  readonly #destination: DestinationSource;
   #listener: Listener | undefined;
 
-  constructor({ config, runtime, policies, transport, metrics }: InboundOptions) {
+  constructor(options: InboundOptions) {
+    const { config, runtime, policies, transport, metrics } = options;
+    this.#destination = options.destination ?? { kind: "redirected", otherwise: "own" };
     this.#config = config;
     this.#runtime = runtime;
     this.#policies = policies;
@@ -98,7 +108,7 @@ class InboundSide implements Inbound {
     const listener = await startListener(
       {
         at: { ip: listen.host, port: listen.port },
-        destination: { kind: "redirected", otherwise: "own" },
+        destination: this.#destination,
         backlog: accept.backlog,
         keepAliveMs: accept.keepAliveMs,
         userTimeoutMs: accept.userTimeoutMs,

@@ -3,10 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Env } from "@heddle/base/env";
 import { Log } from "@heddle/base/log";
+import { parseAddress } from "@heddle/net/address";
 import type { SocketAddress } from "@heddle/net/transport";
 import { loadProxy, type ProxyConfig } from "../config.ts";
+import { startInbound } from "../inbound/accept.ts";
+import { InboundMetrics } from "../inbound/metrics.ts";
+import { PortPolicies } from "../inbound/port-policies.ts";
 import { startOutbound } from "../outbound/outbound.ts";
 import { type RunningRuntime, startRuntime } from "../start-runtime.ts";
+import { TransportFamilies } from "../tcp/transport-metrics.ts";
 import { ScriptedControl, type TestLeaf } from "./control.ts";
 
 /** Who the proxies of tests are. */
@@ -91,6 +96,25 @@ export class TestWorld implements AsyncDisposable {
     });
     this.#parts.use(outbound);
     return outbound.listeners[0]!.address;
+  }
+
+  /** An inbound side whose connections want to go to `destination`; `ip:port`. */
+  async inbound(destination?: string): Promise<SocketAddress> {
+    const { config, runtime } = this;
+    const policies = new PortPolicies(config.inbound, runtime, []);
+    this.#parts.defer(() => policies.close());
+    const inbound = await startInbound({
+      config: config.inbound,
+      runtime,
+      policies,
+      transport: new TransportFamilies(runtime.metrics),
+      metrics: new InboundMetrics(runtime.metrics),
+      ...(destination === undefined
+        ? {}
+        : { destination: { kind: "declared", originalDestination: parseAddress(destination) } }),
+    });
+    this.#parts.defer(() => inbound.close(0));
+    return inbound.address;
   }
 
   metrics(): string {
