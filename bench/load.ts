@@ -1,6 +1,6 @@
-/** The load: wrk as fast as it goes, h2load at a given rate or with gRPC's shape. */
+/** The load: wrk as fast as it goes, and h2load with gRPC's shape. */
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pinned } from "./peers.ts";
 
@@ -35,38 +35,6 @@ export async function closedLoop(
     throw new Error(`Cannot count: not every request was answered\n${text}`);
   }
   return requests;
-}
-
-/** So many requests a second over 64 connections. @returns the 99th percentile, in milliseconds. */
-export async function openLoopP99(
-  core: number,
-  { host, port }: Target,
-  load: { readonly perSecond: number; readonly seconds: number; readonly folder: string },
-  authority: string,
-): Promise<number> {
-  const connections = 64;
-  const perConnection = Math.max(1, Math.round(load.perSecond / connections));
-  const log = join(load.folder, "h2load.log");
-  writeFileSync(log, "");
-  const text = await output(
-    pinned(core, [
-      "h2load",
-      "--h1",
-      `-c${connections}`,
-      `-n${perConnection * connections * load.seconds}`,
-      `--rps=${perConnection}`,
-      `--log-file=${log}`,
-      `-H:authority: ${authority}`,
-      `http://${host}:${port}/small`,
-    ]),
-  );
-  allSucceeded(text);
-  const times = readFileSync(log, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => Number(line.split("\t")[2]))
-    .sort((a, b) => a - b);
-  return times[Math.floor(times.length * 0.99)]! / 1000;
 }
 
 /** Calls of gRPC's shape, 8 connections with 4 streams each. @returns how many were answered. */

@@ -1,8 +1,9 @@
 /** `npm run bench -- proxies`: our pair of proxies beside HAProxy's and nginx's. */
 
 import { type Ground, type Pair, startGround } from "./ground.ts";
-import { closedLoop, grpcLoop, openLoopP99 } from "./load.ts";
+import { closedLoop, grpcLoop } from "./load.ts";
 import { PORTS } from "./mesh-pair.ts";
+import { openLoopP99 } from "./open-loop.ts";
 import { accepting } from "./peers.ts";
 import { cpuUs, median, rounded, rssMib } from "./process-cost.ts";
 
@@ -53,9 +54,9 @@ async function measure(ground: Ground, isQuick: boolean): Promise<Record<string,
       await cost(ground, pair, "grpc", seconds, results.get(pair)!);
     }
     const rates = pairs.map((pair) => results.get(pair)!.perSecond.get("c32")!.at(-1)!);
-    const load = { perSecond: Math.min(...rates) / 2, seconds, folder: ground.folder };
+    const perSecond = Math.min(...rates) / 2;
     for (const pair of pairs) {
-      const p99 = await openLoopP99(ground.core, pair.http, load, ground.authority);
+      const p99 = await openLoopP99(pair.http, perSecond, seconds, ground.authority);
       results.get(pair)!.p99Ms.push(p99);
     }
   }
