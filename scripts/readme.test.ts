@@ -39,7 +39,7 @@ test("every npm script of the README exists", () => {
     readonly scripts: Readonly<Record<string, string>>;
   };
   const scripts = [...README.matchAll(/npm (?:run )?(start|test|ok|conformance|bench)\b/g)];
-  for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, name);
+  for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));
 });
 
 test("every ./heddle command that the README names has help", () => {

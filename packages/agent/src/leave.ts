@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "@heddle/base/errors";
+import { MeshError, messageOf } from "@heddle/base/errors";
 import { findFirewall, removeCapture } from "./capture.ts";
 import { ExpansionClient } from "./expansion-client.ts";
 import { loadHeldSvid } from "./join.ts";
@@ -18,7 +18,7 @@ export interface LeaveResult {
  * Takes the machine out of the mesh: the agent and its proxy end, rules and files go. What the
  * control plane says is told, and holds nothing up: it will see the silence.
  *
- * @throws MeshError `not_joined`, or `capture_failed`: then the rules are still there.
+ * @throws MeshError `not_joined`; `agent_stuck` or `capture_failed`: then the rules are still there.
  */
 export async function leaveMesh(state: StateFolder): Promise<LeaveResult> {
   const membership = state.read();
@@ -48,11 +48,20 @@ async function stopAgent(state: StateFolder): Promise<void> {
     return;
   }
   process.kill(pid, "SIGTERM");
-  const deadline = performance.now() + AGENT_STOP_MS;
+  if (await isGone(pid, AGENT_STOP_MS)) return;
+  process.kill(pid, "SIGKILL");
+  if (await isGone(pid, AGENT_STOP_MS)) return;
+  throw new MeshError("agent_stuck", "self", `Cannot end the agent: process ${pid} does not die`);
+}
+
+/** Whether the process ended within the time. */
+async function isGone(pid: number, withinMs: number): Promise<boolean> {
+  const deadline = performance.now() + withinMs;
   while (isAlive(pid)) {
-    if (performance.now() > deadline) process.kill(pid, "SIGKILL");
+    if (performance.now() > deadline) return false;
     await sleep(50);
   }
+  return true;
 }
 
 function isAlive(pid: number): boolean {

@@ -38,7 +38,7 @@ test("without node:ffi connections work, and what needs it says so at its first 
 test("a descriptor that is no connected unix socket has no credentials", async () => {
   const listener = net.createServer().listen(0, "127.0.0.1");
   await once(listener, "listening");
-  const fd = openSync("/dev/null");
+  const fd = openSync("/dev/null", "r");
   for (const other of [fd, descriptorOf(listener), 99_999]) {
     assert.throws(() => peerCredentials(other), { code: "socket_option", side: "self" });
   }

@@ -100,10 +100,12 @@ export class Machines {
       const message = `Cannot join as ${namespace}/${name}: a machine of that name is registered; run "heddle leave" on it, or delete its ExternalWorkload`;
       throw refusal("failed_precondition", message);
     }
-    await this.#useUp(secret, signal);
-    const workload = this.#workload(invite, spiffeId, addresses);
-    await this.#client.create(EXTERNAL_WORKLOADS, workload, { signal });
+    // Signed before the invitation is used up: a certificate that nobody gets harms nobody, and
+    // what follows can fail only for want of the API server.
     const issued = await this.#issue(issuer, csr.publicKey, spiffeId);
+    const workload = this.#workload(invite, spiffeId, addresses);
+    await this.#useUp(secret, signal);
+    await this.#client.create(EXTERNAL_WORKLOADS, workload, { signal });
     this.#log.info("machine joined", { namespace, name, spiffeId, addresses: addresses.join(",") });
     return { spiffeId, issued, serverName: workload.spec.meshTLS.serverName, workload };
   }

@@ -58,7 +58,13 @@ export class AdminRoutes implements AdmittedService {
   }
 
   #answer(head: RequestHead, body: string): Answer {
-    const url = new URL(head.path.startsWith("/") ? head.path : "/", "http://admin");
+    let url: URL;
+    try {
+      url = new URL(`http://admin${head.path.startsWith("/") ? head.path : "/"}`);
+    } catch {
+      // What a URL cannot be, the parser of requests may still have taken.
+      return { status: 400, body: "malformed path\n" };
+    }
     switch (url.pathname) {
       case "/live":
         return { status: 200, body: "live\n" };
@@ -109,7 +115,12 @@ export class AdminRoutes implements AdmittedService {
     const { environment } = this.#options;
     const query = url.search.slice(1);
     if (query === "") return json(environment);
-    const names = query.split("&").map(decodeURIComponent);
+    let names: string[];
+    try {
+      names = query.split("&").map(decodeURIComponent);
+    } catch {
+      return jsonError(400, "malformed query");
+    }
     const withValue = names.find((name) => name.includes("="));
     if (withValue !== undefined) return jsonError(400, `unexpected value in "${withValue}"`);
     return json(Object.fromEntries(names.map((name) => [name, environment[name] ?? null])));

@@ -55,6 +55,9 @@ function http2Options(config: Http2ServerConfig, runtime: Runtime): Http2ServerO
     ...defined("maxFrameBytes", config.maxFrameBytes),
     ...defined("maxHeaderListBytes", config.maxHeaderListBytes),
     ...defined("maxSendBufferBytes", config.maxSendBufferBytes),
+    ...(config.maxPendingResets === undefined
+      ? {}
+      : { budgets: { pendingResets: config.maxPendingResets } }),
     ...(keepAliveIntervalMs === undefined || keepAliveTimeoutMs === undefined
       ? {}
       : { keepAliveIntervalMs, keepAliveTimeoutMs }),

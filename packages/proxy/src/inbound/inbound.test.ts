@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { before, test } from "node:test";
 import { TestCa } from "@heddle/testkit/ca";
@@ -229,7 +230,7 @@ test("[K05] bytes that are no HTTP count as such", async () => {
   app.close();
 });
 
-test("[K06] [R03] an HTTP/1 request counts as such", async () => {
+test("[K06] an HTTP/1 request counts as such", async () => {
   await using scene = await stage();
   await ask(scene.port);
   const name = "inbound_tcp_detect_http_results_total";
@@ -274,10 +275,18 @@ const ROUTES = (get: object[], post: object[]) => ({
 
 test("[K10] [K22] [K23] routes admit, refuse and are not found; a new policy counts from the next request on", async () => {
   await using scene = await stageWith(server("detect", ROUTES([EVERYBODY], []), []));
+  const opened = (): number =>
+    [...scene.world.metrics().matchAll(/^tcp_open_total\{.*peer="src".*\} (\d+)$/gm)].reduce(
+      (total, match) => total + Number(match[1]),
+      0,
+    );
+  const before = opened();
+  // One connection for all of it.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const statuses = async (): Promise<number[]> => {
     const found: number[] = [];
     for (const verb of ["GET", "POST", "DELETE"])
-      found.push((await ask(scene.port, { method: verb, ...REMOTE })).status);
+      found.push((await ask(scene.port, { method: verb, agent, ...REMOTE })).status);
     return found;
   };
   assert.deepEqual(await statuses(), [200, 403, 404]);
@@ -288,8 +297,10 @@ test("[K10] [K22] [K23] routes admit, refuse and are not found; a new policy cou
   assert.match(scene.world.metrics(), /inbound_http_authz_deny_total\{[^}]*route_name="writes"/);
   assert.match(scene.world.metrics(), /inbound_http_route_not_found_total\{[^}]*srv_name="web"/);
   scene.script.send(server("detect", ROUTES([], [EVERYBODY]), []));
-  while ((await ask(scene.port, REMOTE)).status !== 403) {}
+  while ((await ask(scene.port, { agent, ...REMOTE })).status !== 403) {}
   assert.deepEqual(await statuses(), [403, 200, 404]);
+  assert.equal(opened() - before, 1);
+  agent.destroy();
 });
 
 test("[K24] a route's filter adds a header before the application sees the request", async () => {
