@@ -331,3 +331,40 @@ test("[K27] a rate limit refuses what is too much with 429", async () => {
     /inbound_http_local_ratelimit_total\{[^}]*ratelimit_name="limit",ratelimit_scope="identity"/,
   );
 });
+
+test("[H03] an HTTP/1 answer under way is finished at shutdown, and then its connection is closed", async () => {
+  const release = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  await using scene = await stage(() => {
+    begun.resolve();
+    return { body: "whole", until: release.promise };
+  });
+  const { inbound, port } = await scene.world.inboundSide(scene.app.authority);
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  await begun.promise;
+  const closed = inbound.close(60_000);
+  release.resolve();
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += String(chunk);
+  });
+  await once(socket, "end");
+  assert.match(text, /whole$/);
+  await closed;
+});
+
+test("[H04] a tunnel goes on after the signal, until it closes by itself", async () => {
+  const { server: app, port: appPort } = await tcpApp("");
+  await using scene = await stage();
+  const { inbound, port } = await scene.world.inboundSide(`127.77.0.10:${appPort}`);
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.write("long enough to be no HTTP");
+  await read(socket, 25);
+  const closed = inbound.close(60_000);
+  socket.write("still here");
+  assert.equal(await read(socket, 10), "still here");
+  socket.end();
+  await closed;
+  app.close();
+});

@@ -1,3 +1,4 @@
+import { MeshError } from "@heddle/base/errors";
 import { peek } from "@heddle/net/peek";
 import type { Socket } from "@heddle/net/transport";
 
@@ -23,7 +24,13 @@ export async function detectHttp(
     maxBytes: MAX_BYTES,
     timeoutMs,
     atTimeout: () => "timeout",
-    decide: (bytes) => ({ value: classifyHttp(bytes), consumed: 0 }),
+    decide: (bytes, _isLast, isEnded) => {
+      if (bytes.length === 0 && isEnded) {
+        const message = "socket closed before protocol detection";
+        throw new MeshError("connection_closed", "client", message);
+      }
+      return { value: classifyHttp(bytes), consumed: 0 };
+    },
   });
 }
 

@@ -6,7 +6,7 @@ import { Log } from "@heddle/base/log";
 import { parseAddress } from "@heddle/net/address";
 import type { SocketAddress } from "@heddle/net/transport";
 import { loadProxy, type ProxyConfig } from "../config.ts";
-import { startInbound } from "../inbound/accept.ts";
+import { type Inbound, startInbound } from "../inbound/accept.ts";
 import { InboundMetrics } from "../inbound/metrics.ts";
 import { PortPolicies } from "../inbound/port-policies.ts";
 import { startOutbound } from "../outbound/outbound.ts";
@@ -100,6 +100,13 @@ export class TestWorld implements AsyncDisposable {
 
   /** An inbound side whose connections want to go to `destination`; `ip:port`. */
   async inbound(destination?: string): Promise<SocketAddress> {
+    return (await this.inboundSide(destination)).inbound.address;
+  }
+
+  /** The same, to be closed by the test. */
+  async inboundSide(
+    destination?: string,
+  ): Promise<{ readonly inbound: Inbound; readonly port: number }> {
     const { config, runtime } = this;
     const policies = new PortPolicies(config.inbound, runtime, []);
     this.#parts.defer(() => policies.close());
@@ -114,7 +121,7 @@ export class TestWorld implements AsyncDisposable {
         : { destination: { kind: "declared", originalDestination: parseAddress(destination) } }),
     });
     this.#parts.defer(() => inbound.close(0));
-    return inbound.address;
+    return { inbound, port: inbound.address.port };
   }
 
   metrics(): string {

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { TestCa } from "@heddle/testkit/ca";
+import { InboundMetrics } from "../inbound/metrics.ts";
+import { PortPolicies } from "../inbound/port-policies.ts";
+import { ask, Http2Asker } from "../testing/apps.ts";
+import { TEST_ID, TestWorld } from "../testing/world.ts";
+import { AdminRoutes, type AdminRoutesOptions } from "./routes.ts";
+import { startAdmin } from "./server.ts";
+
+let ca: TestCa;
+
+before(async () => {
+  ca = await TestCa.root();
+});
+
+interface Scene extends AsyncDisposable {
+  readonly port: number;
+  readonly world: TestWorld;
+}
+
+async function stage(options: Partial<AdminRoutesOptions> = {}): Promise<Scene> {
+  const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
+  const world = await TestWorld.start({ anchors: ca.pem, leaf });
+  const { runtime, config } = world;
+  const policies = new PortPolicies(config.inbound, runtime, []);
+  const admin = await startAdmin({
+    listen: config.adminListen,
+    accept: config.inbound.accept,
+    routes: new AdminRoutes({
+      runtime,
+      isReady: () => true,
+      shutdown: undefined,
+      environment: { A: "1", B: "2" },
+      isLogOff: false,
+      ...options,
+    }),
+    policies,
+    metrics: new InboundMetrics(runtime.metrics),
+    runtime,
+  });
+  return {
+    port: admin.address.port,
+    world,
+    async [Symbol.asyncDispose]() {
+      await admin.close(0);
+      policies.close();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("[O01] /ready is 503 until the proxy is ready, and /live is 200 always", async () => {
+  let isReady = false;
+  await using scene = await stage({ isReady: () => isReady });
+  const early = await ask(scene.port, { path: "/ready" });
+  assert.deepEqual([early.status, early.body], [503, "not ready\n"]);
+  assert.equal((await ask(scene.port, { path: "/live" })).body, "live\n");
+  isReady = true;
+  const late = await ask(scene.port, { path: "/ready" });
+  assert.deepEqual([late.status, late.body], [200, "ready\n"]);
+});
+
+test("the admin port speaks HTTP/1 and HTTP/2 in plaintext", async () => {
+  await using scene = await stage();
+  await using client = await Http2Asker.connect(scene.port);
+  assert.equal((await client.ask({ path: "/live" })).status, 200);
+  assert.equal((await ask(scene.port, { path: "/live" })).status, 200);
+});
+
+test("/metrics is text that ends with # EOF, compressed for whoever takes gzip", async () => {
+  await using scene = await stage();
+  const plain = await ask(scene.port, { path: "/metrics" });
+  assert.equal(plain.headers.get("content-type"), "text/plain");
+  assert.match(plain.body, /# EOF\n$/);
+  const response = await fetch(`http://127.0.0.1:${scene.port}/metrics`, {
+    headers: { "accept-encoding": "gzip" },
+  });
+  assert.equal(response.headers.get("content-encoding"), "gzip");
+  assert.match(await response.text(), /# EOF\n$/);
+});
+
+test("/env.json shows the environment, all of it or what is asked for", async () => {
+  await using scene = await stage();
+  const at = async (path: string): Promise<readonly [number, unknown]> => {
+    const { status, body } = await ask(scene.port, { path });
+    return [status, JSON.parse(body)];
+  };
+  assert.deepEqual(await at("/env.json"), [200, { A: "1", B: "2" }]);
+  assert.deepEqual(await at("/env.json?A&C"), [200, { A: "1", C: null }]);
+  assert.equal((await at("/env.json?A=1"))[0], 400);
+  assert.equal((await at("/env.json?%zz"))[0], 400);
+  const refused = await ask(scene.port, { path: "/env.json", headers: { accept: "text/html" } });
+  assert.equal(refused.status, 406);
+});
+
+test("/proxy-log-level reads and changes the filter, for localhost only", async () => {
+  await using scene = await stage();
+  const path = "/proxy-log-level";
+  assert.equal((await ask(scene.port, { path })).body, "off");
+  assert.equal((await ask(scene.port, { path, method: "PUT", body: "warn" })).status, 204);
+  assert.equal((await ask(scene.port, { path })).body, "warn");
+  assert.equal((await ask(scene.port, { path, method: "PUT", body: "loud" })).status, 400);
+  assert.equal((await ask(scene.port, { path, method: "DELETE" })).status, 405);
+  const remote = await ask(scene.port, { path, localAddress: "127.77.0.20" });
+  assert.equal(remote.status, 403);
+  const large = "x".repeat(20_000);
+  assert.equal((await ask(scene.port, { path, method: "PUT", body: large })).status, 413);
+});
+
+test("/shutdown ends the proxy where it is enabled, and only by POST from localhost", async () => {
+  await using disabled = await stage();
+  const off = await ask(disabled.port, { path: "/shutdown", method: "POST" });
+  assert.deepEqual([off.status, off.body], [404, "shutdown endpoint is not enabled\n"]);
+  let count = 0;
+  await using scene = await stage({ shutdown: () => void count++ });
+  assert.equal((await ask(scene.port, { path: "/shutdown" })).status, 405);
+  const remote = { path: "/shutdown", method: "POST", localAddress: "127.77.0.20" };
+  assert.equal((await ask(scene.port, remote)).status, 403);
+  assert.equal((await ask(scene.port, { path: "/shutdown", method: "POST" })).status, 200);
+  assert.equal(count, 1);
+});
