@@ -181,18 +181,18 @@ async function newToken(
   return status.token ?? "";
 }
 
-/** Connects to the application and to its proxy, and keeps the Pod's conditions true. */
+/** Connects to the application, asks its proxy, and keeps the Pod's conditions true. */
 async function keepProbed(options: MemberOptions, signal: AbortSignal): Promise<void> {
   const { mesh, namespace, name, ip, appIp, ports, log } = options;
   let known: boolean | undefined;
   while (!signal.aborted) {
-    const targets = [
-      ...ports.map(({ port }) => ({ host: appIp, port })),
-      { host: ip, port: INBOUND_PORT },
-    ];
-    const answers = await Promise.all(
-      targets.map(({ host, port }) => takesConnections(host, port)),
-    );
+    const answers = await Promise.all([
+      isReady(ip, ADMIN_PORT).then(
+        () => true,
+        () => false,
+      ),
+      ...ports.map(({ port }) => takesConnections(appIp, port)),
+    ]);
     const ready = answers.every(Boolean);
     if (ready !== known && !signal.aborted) {
       const status = ready ? "True" : "False";

@@ -20,16 +20,6 @@ export class ReplayBuffer {
     return this.#isCapped;
   }
 
-  /** All of the body has passed. */
-  get isEnded(): boolean {
-    return this.#isEnded;
-  }
-
-  /** Whether all of the body can be sent again. */
-  get isComplete(): boolean {
-    return this.#isEnded && !this.#isCapped;
-  }
-
   /** Copies the range. */
   data(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isCapped) return;

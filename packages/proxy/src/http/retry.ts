@@ -15,6 +15,7 @@ import {
 } from "@heddle/net/http";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 import { type RequestRecord, recordOf } from "../record.ts";
+import { trailersFor } from "./errors.ts";
 import { cloneHead } from "./heads.ts";
 import { ReplayBuffer } from "./replay.ts";
 
@@ -85,6 +86,8 @@ class RetryExchange implements BodySink {
   #retriesLeft: number;
   #timer: Timer | undefined;
   #isCancelled = false;
+  /** The client was asked to wait with the body. */
+  #isPaused = false;
 
   constructor(parts: RetryParts, head: RequestHead, flow: Flow, response: ResponseSink) {
     const { inner, rules, metrics, timers } = parts;
@@ -101,7 +104,7 @@ class RetryExchange implements BodySink {
   }
 
   start(): void {
-    this.#send(this.#flow);
+    this.#send();
   }
 
   data(bytes: Uint8Array, start: number, end: number): void {
@@ -121,9 +124,23 @@ class RetryExchange implements BodySink {
     this.#attempt?.cancel(reason);
   }
 
-  /** Whether an answer that deserves it can be tried again. Counts why not. */
+  /** `attempt` cannot take more of the body now. */
+  pause(attempt: Attempt): void {
+    if (attempt !== this.#attempt || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#flow.pause();
+  }
+
+  resume(attempt: Attempt): void {
+    if (attempt === this.#attempt) this.#resume();
+  }
+
+  /**
+   * Whether an answer that deserves it can be tried again: what has passed of the body is still
+   * here, and the rest goes to the next attempt as it comes. Counts why not.
+   */
   canRetry(): boolean {
-    if (this.#isCancelled || !this.#body.isComplete) return false;
+    if (this.#isCancelled || this.#body.isCapped) return false;
     if (this.#retriesLeft === 0) {
       this.metrics.limitExceeded.inc();
       return false;
@@ -149,18 +166,26 @@ class RetryExchange implements BodySink {
 
   #again(attempt: Attempt): void {
     if (this.#isCancelled) return;
-    if (!this.#inner.isReady) {
-      this.metrics.overflow.inc();
+    const isReady = this.#inner.isReady;
+    if (!isReady) this.metrics.overflow.inc();
+    // The body may have outgrown its buffer while the retry waited.
+    if (!isReady || this.#body.isCapped) {
       attempt.release();
       return;
     }
     attempt.discard();
     this.#retriesLeft--;
     this.metrics.requests.inc();
-    this.#send(NO_FLOW);
+    this.#send();
   }
 
-  #send(flow: Flow): void {
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#flow.resume();
+  }
+
+  #send(): void {
     const { record, rules } = this;
     const attempt = new Attempt(this, this.#attempt !== undefined);
     this.#attempt = attempt;
@@ -168,10 +193,36 @@ class RetryExchange implements BodySink {
     record.closesConnection = false;
     record.attemptTimeoutMs = this.#retriesLeft > 0 ? rules.attemptTimeoutMs : 0;
     const head = cloneHead(this.#head);
-    const sink = this.#inner.call(head, flow, attempt);
+    const requestFlow = new RequestFlow(this, attempt);
+    const sink = this.#inner.call(head, requestFlow, attempt);
     attempt.sent(sink);
+    if (!attempt.isRetry || this.#attempt !== attempt) return;
     // Everything that came before this attempt is in the buffer; the first one had nothing yet.
-    if (attempt.isRetry && this.#attempt === attempt) this.#body.replay(attempt.sink);
+    this.#body.replay(attempt.sink);
+    // The attempt before may have left the client paused: this one says itself what is too much.
+    if (!requestFlow.isPausing) this.#resume();
+  }
+}
+
+/** Lets one attempt slow the client down, for as long as it is the current one. */
+class RequestFlow implements Flow {
+  readonly #exchange: RetryExchange;
+  readonly #attempt: Attempt;
+  isPausing = false;
+
+  constructor(exchange: RetryExchange, attempt: Attempt) {
+    this.#exchange = exchange;
+    this.#attempt = attempt;
+  }
+
+  pause(): void {
+    this.isPausing = true;
+    this.#exchange.pause(this.#attempt);
+  }
+
+  resume(): void {
+    this.isPausing = false;
+    this.#exchange.resume(this.#attempt);
   }
 }
 
@@ -263,8 +314,10 @@ class Attempt implements ResponseSink {
     if (this.#state === DISCARDED) return;
     this.#error = reason;
     this.#isEnded = true;
-    if (this.#state === OPEN) this.#judged(this.#exchange.rules.onError(reason));
-    else if (this.#state === PEEKING) this.release();
+    const { rules, record } = this.#exchange;
+    if (this.#state === OPEN) this.#judged(rules.onError(reason));
+    // The client has seen nothing of it yet, and would read this status at its end.
+    else if (this.#state === PEEKING) this.#judged(rules.atEnd(trailersFor(reason, false), record));
   }
 
   /** The client does not want the answer any more. */
