@@ -1,18 +1,16 @@
 import { FIELD_OVERHEAD } from "./decoder.ts";
 import { huffmanLength, writeHuffman } from "./huffman.ts";
 import type { Output } from "./output.ts";
-import { STATIC_BY_NAME, STATIC_LAST } from "./static-table.ts";
+import { STATIC_BY_NAME, STATIC_LAST, STATIC_VALUES } from "./static-table.ts";
 
-/** What we know of a name: where it can be referred to, and with which values it is indexed. */
+/** What we know of a name: where it can be referred to, and what was sent with it last. */
 interface NameSlot {
-  /** Index in the static table, 0 for none. */
+  /** Index in the static table, 0 for none; so many from there on have values. */
   readonly staticIndex: number;
-  readonly staticValues: ReadonlyMap<string, number> | undefined;
+  readonly staticValues: number;
   readonly policy: Policy;
   /** Sequence number of the newest dynamic entry with this name; may be evicted by now. */
   newest: number;
-  /** Sequence numbers of the living dynamic entries, by value. */
-  readonly values: Map<string, number>;
   /** The last value that was sent literally: seen again, it is worth an entry. */
   lastLiteral: string | undefined;
   /** The value of the last hit, so that most fields cost one look-up and one comparison. */
@@ -55,13 +53,16 @@ const POLICIES: ReadonlyMap<string, Policy> = new Map([
 const SHORT_SECRET_CHARS = 20;
 /** Peers choose names; we remember no more than this many at a time. */
 const MAX_NAMES = 512;
+/** A value's hash reads about so many of its characters. */
+const HASHED_CHARS = 8;
 
 /**
  * HPACK, sending (RFC 7541). Holds the dynamic table of one direction of one connection: what is
  * encoded must be sent, in this order, or the peer's table differs from ours.
  *
- * Fields are looked up by name, then by value, in hash maps: strings that were interned or sent
- * before carry their hash with them.
+ * Names are looked up in a map: they were interned, and carry their hash with them. Most values come
+ * once, so their entries are found by a cheap hash of our own. A place holds the newest entry of its
+ * hash; one that was displaced costs a literal, never a wrong index.
  */
 export class HpackEncoder {
   readonly #maxTableBytes: number;
@@ -73,6 +74,8 @@ export class HpackEncoder {
   #ringSlots: (NameSlot | undefined)[] = [];
   #ringValues: string[] = [];
   #ringSizes: number[] = [];
+  /** Sequence numbers by the hash of the value. Those of evicted entries stay, and are recognized. */
+  readonly #places: Float64Array;
   #inserted = 0;
   #count = 0;
   /** The smallest limit since the last block, if the peer has to be told one. */
@@ -85,6 +88,7 @@ export class HpackEncoder {
   constructor(maxTableBytes = 4096, useHuffman = false) {
     this.#maxTableBytes = maxTableBytes;
     this.#useHuffman = useHuffman;
+    this.#places = new Float64Array(placesFor(maxTableBytes));
     if (maxTableBytes < this.#tableLimit) this.setPeerLimit(maxTableBytes);
   }
 
@@ -133,17 +137,16 @@ export class HpackEncoder {
       this.#literal(out, 0x10, 0x0f, slot, name, value);
       return;
     }
-    const staticIndex = slot.staticValues?.get(value);
-    if (staticIndex !== undefined) {
+    const staticIndex = staticIndexOf(slot, value);
+    if (staticIndex !== 0) {
       slot.hotValue = value;
       slot.hotIndex = staticIndex;
       slot.hotIsStatic = true;
       writeInteger(out, 0x80, 0x7f, staticIndex);
       return;
     }
-    // Without an entry nothing is looked up, and a string that comes once is never hashed.
-    const sequence = slot.values.size === 0 ? undefined : slot.values.get(value);
-    if (sequence !== undefined) {
+    const sequence = this.#hasEntry(slot) ? this.#find(slot, value) : 0;
+    if (sequence !== 0) {
       slot.hotValue = value;
       slot.hotIndex = sequence;
       slot.hotIsStatic = false;
@@ -181,11 +184,10 @@ export class HpackEncoder {
     name: string,
     value: string,
   ): void {
-    const age = this.#inserted - slot.newest;
     if (slot.staticIndex !== 0) {
       writeInteger(out, pattern, mask, slot.staticIndex);
-    } else if (slot.newest !== 0 && age < this.#count) {
-      writeInteger(out, pattern, mask, STATIC_LAST + 1 + age);
+    } else if (this.#hasEntry(slot)) {
+      writeInteger(out, pattern, mask, STATIC_LAST + 1 + this.#inserted - slot.newest);
     } else {
       out.bytes[out.end++] = pattern;
       this.#string(out, name);
@@ -205,9 +207,29 @@ export class HpackEncoder {
     }
     writeInteger(out, 0, 0x7f, text.length);
     const bytes = out.bytes;
-    let at = out.end;
-    for (let i = 0; i < text.length; i++) bytes[at++] = cleanByte(text.charCodeAt(i));
-    out.end = at;
+    const at = out.end;
+    let isClean = true;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      bytes[at + i] = code;
+      if (code < 0x20 || code > 0x7e) isClean = false;
+    }
+    if (!isClean) {
+      for (let i = 0; i < text.length; i++) bytes[at + i] = cleanByte(text.charCodeAt(i));
+    }
+    out.end = at + text.length;
+  }
+
+  #hasEntry(slot: NameSlot): boolean {
+    return slot.newest !== 0 && this.#inserted - slot.newest < this.#count;
+  }
+
+  /** @returns the sequence number of the living entry with this value, 0 for none. */
+  #find(slot: NameSlot, value: string): number {
+    const sequence = this.#places[hashOf(value) & (this.#places.length - 1)]!;
+    if (sequence === 0 || this.#inserted - sequence >= this.#count) return 0;
+    const place = sequence & (this.#ringSlots.length - 1);
+    return this.#ringSlots[place] === slot && this.#ringValues[place] === value ? sequence : 0;
   }
 
   #insert(slot: NameSlot, value: string, size: number): void {
@@ -221,16 +243,13 @@ export class HpackEncoder {
     this.#count++;
     this.#tableBytes += size;
     slot.newest = sequence;
-    slot.values.set(value, sequence);
+    this.#places[hashOf(value) & (this.#places.length - 1)] = sequence;
   }
 
   #evict(needed: number): void {
     while (this.#count > 0 && this.#tableBytes + needed > this.#tableLimit) {
       const sequence = this.#inserted - this.#count + 1;
       const place = sequence & (this.#ringSlots.length - 1);
-      const slot = this.#ringSlots[place]!;
-      const value = this.#ringValues[place]!;
-      if (slot.values.get(value) === sequence) slot.values.delete(value);
       this.#tableBytes -= this.#ringSizes[place]!;
       this.#ringSlots[place] = undefined;
       this.#ringValues[place] = "";
@@ -261,10 +280,9 @@ export class HpackEncoder {
     const known = STATIC_BY_NAME.get(name);
     const slot: NameSlot = {
       staticIndex: known?.index ?? 0,
-      staticValues: known?.values,
+      staticValues: known?.values ?? 0,
       policy: POLICIES.get(name) ?? Policy.eager,
       newest: 0,
-      values: new Map(),
       lastLiteral: undefined,
       hotValue: undefined,
       hotIndex: 0,
@@ -276,8 +294,33 @@ export class HpackEncoder {
 
   /** Forgets the names that no entry has; at most 128 entries fit the table. */
   #forgetNames(): void {
-    for (const [name, slot] of this.#slots) if (slot.values.size === 0) this.#slots.delete(name);
+    for (const [name, slot] of this.#slots) if (!this.#hasEntry(slot)) this.#slots.delete(name);
   }
+}
+
+/** Four places for each entry that fits, by their smallest size. A power of two. */
+function placesFor(tableBytes: number): number {
+  let places = 64;
+  while (places < (tableBytes / FIELD_OVERHEAD) * 4) places *= 2;
+  return places;
+}
+
+function hashOf(value: string): number {
+  const step = 1 + Math.floor(value.length / HASHED_CHARS);
+  let hash = value.length;
+  for (let at = 0; at < value.length; at += step) {
+    hash = Math.imul(hash, 31) + value.charCodeAt(at);
+  }
+  return hash ^ (hash >>> 15);
+}
+
+/** @returns 0 if the static table has no such field. */
+function staticIndexOf(slot: NameSlot, value: string): number {
+  const end = slot.staticIndex + slot.staticValues;
+  for (let index = slot.staticIndex; index < end; index++) {
+    if (STATIC_VALUES[index] === value) return index;
+  }
+  return 0;
 }
 
 /** §5.1. The caller has made room. */

@@ -29,25 +29,23 @@ export const STATIC_VALUES: readonly string[] = ["", ...FIELDS.filter((_, i) => 
 export interface StaticName {
   /** The first index with this name. */
   readonly index: number;
-  /** Indices by value, where the table has values. */
-  readonly values: ReadonlyMap<string, number> | undefined;
+  /** How many indices from there on carry a value. */
+  readonly values: number;
 }
 
 export const STATIC_BY_NAME: ReadonlyMap<string, StaticName> = byName();
 
 function byName(): Map<string, StaticName> {
-  const out = new Map<string, { index: number; values: Map<string, number> | undefined }>();
+  const out = new Map<string, { index: number; values: number }>();
   for (let index = 1; index <= STATIC_LAST; index++) {
     const name = STATIC_NAMES[index]!;
     const value = STATIC_VALUES[index]!;
     let known = out.get(name);
     if (known === undefined) {
-      known = { index, values: undefined };
+      known = { index, values: 0 };
       out.set(name, known);
     }
-    if (value === "") continue;
-    known.values ??= new Map();
-    known.values.set(value, index);
+    if (value !== "") known.values++;
   }
   return out;
 }

@@ -5,8 +5,9 @@
  * Hot: a flat array of names and values, reused from message to message.
  */
 export class HeaderMap {
-  /** Name, value, name, value, … */
+  /** Name, value, name, value, …; the strings from `#end` on are empty. */
   readonly #flat: string[] = [];
+  #end = 0;
   /** Names marked by `markSensitive`; mostly there are none. */
   #sensitive: string[] | undefined;
 
@@ -18,7 +19,7 @@ export class HeaderMap {
 
   /** Number of fields, a repeated name counted each time. */
   get size(): number {
-    return this.#flat.length / 2;
+    return this.#end / 2;
   }
 
   /** The name at `index`, which must be in range. */
@@ -34,7 +35,7 @@ export class HeaderMap {
   /** The first value of `name`, which is lower-case. */
   get(name: string): string | undefined {
     const flat = this.#flat;
-    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return flat[i + 1];
+    for (let i = 0; i < this.#end; i += 2) if (flat[i] === name) return flat[i + 1];
     return undefined;
   }
 
@@ -46,24 +47,27 @@ export class HeaderMap {
   getAll(name: string): string[] {
     const out: string[] = [];
     const flat = this.#flat;
-    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) out.push(flat[i + 1]!);
+    for (let i = 0; i < this.#end; i += 2) if (flat[i] === name) out.push(flat[i + 1]!);
     return out;
   }
 
   append(name: string, value: string): void {
-    this.#flat.push(name, value);
+    const end = this.#end;
+    this.#flat[end] = name;
+    this.#flat[end + 1] = value;
+    this.#end = end + 2;
   }
 
   /** Replaces every field of this name by one, in the place of the first. */
   set(name: string, value: string): void {
     const flat = this.#flat;
-    for (let i = 0; i < flat.length; i += 2) {
+    for (let i = 0; i < this.#end; i += 2) {
       if (flat[i] !== name) continue;
       flat[i + 1] = value;
       this.#deleteFrom(i + 2, name);
       return;
     }
-    flat.push(name, value);
+    this.append(name, value);
   }
 
   /** Removes every field of this name. */
@@ -71,8 +75,9 @@ export class HeaderMap {
     this.#deleteFrom(0, name);
   }
 
+  /** Keeps the room, but no string. */
   clear(): void {
-    this.#flat.length = 0;
+    this.#cut(0);
     this.#sensitive = undefined;
   }
 
@@ -89,22 +94,29 @@ export class HeaderMap {
 
   clone(): HeaderMap {
     const copy = new HeaderMap();
-    for (let i = 0; i < this.#flat.length; i++) copy.#flat.push(this.#flat[i]!);
+    for (let i = 0; i < this.#end; i++) copy.#flat.push(this.#flat[i]!);
+    copy.#end = this.#end;
     copy.#sensitive = this.#sensitive?.slice();
     return copy;
   }
 
   #deleteFrom(start: number, name: string): void {
     const flat = this.#flat;
+    const end = this.#end;
     let kept = start;
-    while (kept < flat.length && flat[kept] !== name) kept += 2;
-    if (kept >= flat.length) return;
-    for (let i = kept + 2; i < flat.length; i += 2) {
+    while (kept < end && flat[kept] !== name) kept += 2;
+    if (kept >= end) return;
+    for (let i = kept + 2; i < end; i += 2) {
       if (flat[i] === name) continue;
       flat[kept] = flat[i]!;
       flat[kept + 1] = flat[i + 1]!;
       kept += 2;
     }
-    flat.length = kept;
+    this.#cut(kept);
+  }
+
+  #cut(end: number): void {
+    for (let i = end; i < this.#end; i++) this.#flat[i] = "";
+    this.#end = end;
   }
 }

@@ -25,8 +25,6 @@ const CHUNKED_LINE = Buffer.from("transfer-encoding: chunked\r\n");
 const LENGTH_NAME = Buffer.from("content-length: ");
 const LAST_CHUNK = Buffer.from("0\r\n");
 const STATUS_LINES: readonly (Buffer | undefined)[] = statusLines();
-/** A request target or method with a byte that would break its line. */
-const FORBIDDEN_IN_LINE = /[^\x21-\x7e]/;
 
 /**
  * Writes heads, chunks and trailers. One per process: it remembers encoded lines. What it is given
@@ -146,8 +144,14 @@ function hasClose(value: string): boolean {
   return value === "close" || /(^|,)[ \t]*close[ \t]*(,|$)/i.test(value);
 }
 
+/** A request target or method with a byte that would break its line. */
 function isBroken(text: string): boolean {
-  return text.length === 0 || FORBIDDEN_IN_LINE.test(text);
+  let isVisible = text.length > 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x21 || code > 0x7e) isVisible = false;
+  }
+  return !isVisible;
 }
 
 function statusLines(): (Buffer | undefined)[] {
