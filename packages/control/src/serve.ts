@@ -3,11 +3,13 @@ import type { Log } from "@heddle/base/log";
 import type { Counter, Registry } from "@heddle/base/metrics";
 import type { GrpcServer } from "@heddle/net/grpc/server";
 import { LoggingGuard } from "@heddle/net/guard";
+import { Http2Runtime } from "@heddle/net/http2/runtime";
 import { type Http2Server, serveHttp2 } from "@heddle/net/http2/server";
 import { type Listener, startListener } from "@heddle/net/listener";
 import { peerIdentity } from "@heddle/net/peer-identity";
 import { detectTls } from "@heddle/net/tls-detect";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
+import { Turn } from "@heddle/net/turn";
 import type { GrpcMetrics } from "./grpc-metrics.ts";
 import type { OwnCertificates } from "./identity/own-certificates.ts";
 
@@ -39,6 +41,7 @@ export class GrpcPort implements AsyncDisposable {
   readonly #options: GrpcPortOptions;
   readonly #connections = new Set<Http2Server>();
   readonly #guard: LoggingGuard;
+  readonly #http2: Http2Runtime;
   readonly #accepted: { readonly tls: Counter; readonly plaintext: Counter; readonly no: Counter };
   #listener: Listener | undefined;
   #isClosed = false;
@@ -60,6 +63,7 @@ export class GrpcPort implements AsyncDisposable {
       .with({ port });
     metrics.collect(() => open.set(this.#connections.size));
     this.#guard = new LoggingGuard(log);
+    this.#http2 = new Http2Runtime({ turn: new Turn({ guard: this.#guard }) });
   }
 
   /** @throws MeshError `listen_failed`. */
@@ -142,7 +146,7 @@ export class GrpcPort implements AsyncDisposable {
     const service = calls.metered(grpc, grpc.forPeer({ address: socket.remote, identity }));
     const connection: Http2Server = serveHttp2(socket, service, {
       ...KEEP_ALIVE,
-      guard: this.#guard,
+      runtime: this.#http2,
       onClose: () => this.#connections.delete(connection),
     });
     this.#connections.add(connection);

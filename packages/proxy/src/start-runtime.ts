@@ -7,6 +7,7 @@ import { Http1Runtime } from "@heddle/net/http1/runtime";
 import { Http2Runtime } from "@heddle/net/http2/runtime";
 import { SystemDns } from "@heddle/net/resolve";
 import type { Credentials } from "@heddle/net/tls-credentials";
+import { Turn } from "@heddle/net/turn";
 import type { ProxyConfig } from "./config.ts";
 import { ControlDiscovery } from "./discovery/client.ts";
 import type { ControlParts } from "./discovery/control-channel.ts";
@@ -38,9 +39,10 @@ export function startRuntime(
   );
   const random = Math.random;
   const nowMs = (): number => clock.nowMs();
+  const turn = new Turn({ guard, nowMs });
   const timers = new TimerWheel(nowMs);
-  const http1 = new Http1Runtime({ timers, guard, wallMs: () => clock.wallMs() });
-  const http2 = new Http2Runtime({ timers, nowMs });
+  const http1 = new Http1Runtime({ turn, timers, wallMs: () => clock.wallMs() });
+  const http2 = new Http2Runtime({ turn, timers });
   const dns = new SystemDns();
   const controlLog = log.child("control");
   const newParts = (credentials: Credentials): ControlParts => ({
@@ -67,7 +69,7 @@ export function startRuntime(
   const identity = newIdentity(config.identity, newParts, shared);
   const discovery = new ControlDiscovery(config.discovery, newParts(identity.credentials));
   return {
-    clock,
+    clock: { nowMs: turn.nowMs, wallMs: () => clock.wallMs() },
     timers,
     random,
     log,

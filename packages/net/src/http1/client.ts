@@ -16,10 +16,11 @@ import {
   type ResponseSink,
 } from "../http.ts";
 import type { Socket, SocketHandler } from "../transport.ts";
+import type { TurnEnd } from "../turn.ts";
 import { ClientExchange, type ClientOwner } from "./client-exchange.ts";
 import { connectionError } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
-import { DEFAULT_RUNTIME, type Http1Runtime, type TurnEnd } from "./runtime.ts";
+import { DEFAULT_RUNTIME, type Http1Runtime } from "./runtime.ts";
 
 /** Hears of a connection. A pool. */
 export interface Http1ClientOwner {
@@ -246,7 +247,7 @@ export class Http1Client
       this.outbox.flush();
     } else if (!this.#isTurnEndAsked) {
       this.#isTurnEndAsked = true;
-      this.runtime.atTurnEnd(this);
+      this.runtime.turn.atEnd(this);
     }
   }
 

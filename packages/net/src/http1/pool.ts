@@ -249,7 +249,7 @@ export class Http1Pool implements HttpService, Http1ClientOwner, AsyncDisposable
     try {
       run();
     } catch (bug) {
-      this.#runtime.guard.report(bug);
+      this.#runtime.turn.guard.report(bug);
     }
   }
 }

@@ -11,9 +11,10 @@ import {
 } from "@heddle/wire/http1/request-parser";
 import { DISCARD, type HttpService, type RequestHead } from "../http.ts";
 import type { Socket, SocketHandler } from "../transport.ts";
+import type { TurnEnd } from "../turn.ts";
 import { connectionError } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
-import { DEFAULT_RUNTIME, type Http1Runtime, type TurnEnd } from "./runtime.ts";
+import { DEFAULT_RUNTIME, type Http1Runtime } from "./runtime.ts";
 import {
   type ExchangeOwner,
   PENDING,
@@ -470,7 +471,7 @@ class ServerConnection implements Http1ServerConnection, SocketHandler, Exchange
   #askTurnEnd(): void {
     if (this.#isTurnEndAsked) return;
     this.#isTurnEndAsked = true;
-    this.runtime.atTurnEnd(this);
+    this.runtime.turn.atEnd(this);
   }
 
   #armIdle(): void {

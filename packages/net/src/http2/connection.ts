@@ -20,13 +20,13 @@ import type { HeaderList } from "@heddle/wire/http2/header-list";
 import { SettingId, writeSettings, writeSettingsAck } from "@heddle/wire/http2/settings";
 import { DISCARD, type ResponseHead } from "../http.ts";
 import type { Socket, SocketHandler } from "../transport.ts";
+import type { TurnEnd } from "../turn.ts";
 import { Http2Error, type Http2ErrorCode, h2ReasonOf } from "./errors.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep-alive.ts";
 import type { Http2Limits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { type FloodHost, PeerBudgets } from "./peer-budgets.ts";
 import { Receiver, type ReceiverHost } from "./receiver.ts";
-import type { TurnEnd } from "./runtime.ts";
 import { Sender, type SenderHost } from "./sender.ts";
 import type { Http2Stream, StreamHost } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -262,17 +262,11 @@ export class Http2Connection
 
   turnEnd(): void {
     this.#isWoken = false;
-    try {
-      if (this.#resumed.length > 0) this.#deliverResumed();
-      this.sender.pump();
-      this.outbox.flush();
-      if (!this.outbox.isBlocked) this.#budgets.acksTaken();
-      else this.sender.watchBlocked();
-    } catch (bug) {
-      // Not under the transport's guard: this is the end of a turn, not a callback of the socket.
-      this.destroy(new MeshError("bug", "self", "Cannot use HTTP/2 connection: a handler failed"));
-      this.limits.guard.report(bug);
-    }
+    if (this.#resumed.length > 0) this.#deliverResumed();
+    this.sender.pump();
+    this.outbox.flush();
+    if (!this.outbox.isBlocked) this.#budgets.acksTaken();
+    else this.sender.watchBlocked();
   }
 
   // FloodHost
@@ -302,7 +296,7 @@ export class Http2Connection
   wake(): void {
     if (this.#isWoken) return;
     this.#isWoken = true;
-    this.limits.runtime.atTurnEnd(this);
+    this.limits.runtime.turn.atEnd(this);
   }
 
   sent(stream: Http2Stream): void {

@@ -1,6 +1,5 @@
 import type { MeshError } from "@heddle/base/errors";
 import { MAX_MAX_FRAME_BYTES, MAX_WINDOW, MIN_MAX_FRAME_BYTES } from "@heddle/wire/http2/frame";
-import { type Guard, WARNING_GUARD } from "../guard.ts";
 import { DEFAULT_BUDGETS, type Http2Budgets } from "./budget.ts";
 import { DEFAULT_RUNTIME, type Http2Runtime } from "./runtime.ts";
 
@@ -33,8 +32,6 @@ export interface Http2Options {
   readonly sendStallTimeoutMs?: number;
   readonly budgets?: Partial<Http2Budgets>;
   readonly runtime?: Http2Runtime;
-  /** Where bugs of the services above end, if they show at the end of a turn. */
-  readonly guard?: Guard;
   /** Once, last. Undefined if the connection ended in good order. */
   readonly onClose?: (error: MeshError | undefined) => void;
 }
@@ -64,7 +61,6 @@ export interface Http2Limits {
   readonly sendStallTimeoutMs: number;
   readonly budgets: Http2Budgets;
   readonly runtime: Http2Runtime;
-  readonly guard: Guard;
 }
 
 const ADAPTIVE_STREAM_WINDOW_BYTES = 2_097_152;
@@ -95,7 +91,6 @@ export function limitsOf(options: Http2Options, isServer: boolean): Http2Limits 
     sendStallTimeoutMs: options.sendStallTimeoutMs ?? 300_000,
     budgets: { ...DEFAULT_BUDGETS, ...options.budgets },
     runtime: options.runtime ?? DEFAULT_RUNTIME,
-    guard: options.guard ?? WARNING_GUARD,
   };
 }
 

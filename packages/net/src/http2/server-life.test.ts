@@ -4,7 +4,9 @@ import { MeshError } from "@heddle/base/errors";
 import { TimerWheel } from "@heddle/base/timer-wheel";
 import { type DuplexOptions, duplex } from "@heddle/testkit/duplex";
 import { ErrorCode, Flag, FrameType } from "@heddle/wire/http2/frame";
+import { type Guard, WARNING_GUARD } from "../guard.ts";
 import { NO_FLOW } from "../http.ts";
+import { Turn } from "../turn.ts";
 import type { Http2ServerOptions } from "./options.ts";
 import { Http2Runtime } from "./runtime.ts";
 import { serveHttp2 } from "./server.ts";
@@ -19,10 +21,14 @@ const GET: RawFields = [
 ];
 const END = Flag.endHeaders | Flag.endStream;
 
-function startServer(options: Http2ServerOptions = {}, sockets: DuplexOptions = {}) {
+function startServer(
+  options: Http2ServerOptions = {},
+  sockets: DuplexOptions = {},
+  guard: Guard = WARNING_GUARD,
+) {
   const clock = { nowMs: 0 };
   const timers = new TimerWheel(() => clock.nowMs);
-  const runtime = new Http2Runtime({ timers, nowMs: () => clock.nowMs });
+  const runtime = new Http2Runtime({ turn: new Turn({ guard }), timers, nowMs: () => clock.nowMs });
   const [clientSocket, serverSocket] = duplex(sockets);
   const calls = new Calls();
   const closes: (string | undefined)[] = [];
@@ -206,7 +212,7 @@ test("server drops a client that is silent, when told to ask", async () => {
 
 test("a bug at the end of a turn destroys the connection and is reported", async () => {
   const bugs: unknown[] = [];
-  await using t = startServer({ guard: { report: (bug) => bugs.push(bug) } });
+  await using t = startServer({}, {}, { report: (bug) => bugs.push(bug) });
   t.peer.headers(1, GET);
   const { flow, body } = await t.calls.nth(1);
   flow.pause();

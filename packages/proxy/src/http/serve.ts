@@ -47,7 +47,6 @@ function http2Options(config: Http2ServerConfig, runtime: Runtime): Http2ServerO
   const { keepAliveIntervalMs, keepAliveTimeoutMs } = config;
   return {
     runtime: runtime.http2,
-    guard: runtime.guard,
     adaptiveFlowControl: config.isAdaptive,
     ...defined("initialStreamWindowBytes", config.streamWindowBytes),
     ...defined("initialConnectionWindowBytes", config.connectionWindowBytes),

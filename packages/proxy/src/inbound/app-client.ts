@@ -137,7 +137,6 @@ class AppHttp2 implements HttpService {
     };
     const client = new Http2Client(socket, {
       runtime: this.#runtime.http2,
-      guard: this.#runtime.guard,
       onDraining: lost,
       onClose: lost,
     });

@@ -138,7 +138,6 @@ export function clientOptions(
   const connection = given?.connectionWindowBytes ?? config.connectionWindowBytes;
   return {
     runtime: runtime.http2,
-    guard: runtime.guard,
     initialStreamWindowBytes: stream,
     initialConnectionWindowBytes: connection,
     adaptiveFlowControl: given?.isAdaptive ?? false,
