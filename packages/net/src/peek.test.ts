@@ -166,6 +166,31 @@ test("whatever the name's case is, a hello for us is found; with * every hello i
   }
 });
 
+test("peek ends without a verdict when it is told to, and takes nothing", async () => {
+  const [near, far] = await tcpPair();
+  near.write(Buffer.from("half a li"), 0, 9);
+  const stop = new AbortController();
+  const looking = peek(far, {
+    maxBytes: 100,
+    timeoutMs: 5_000,
+    stop: { signal: stop.signal, value: "stopped" },
+    decide: (bytes, isLast) => {
+      if (bytes.length === 9) stop.abort();
+      return readLine(bytes, isLast);
+    },
+  });
+  const { value, socket } = await looking;
+  assert.equal(value, "stopped");
+  const found = await peek(socket, {
+    maxBytes: 9,
+    timeoutMs: 5_000,
+    decide: (bytes) => ({ value: Buffer.from(bytes).toString(), consumed: 0 }),
+  });
+  assert.equal(found.value, "half a li");
+  near.destroy();
+  socket.destroy();
+});
+
 function readLine(
   bytes: Uint8Array,
   isLast: boolean,

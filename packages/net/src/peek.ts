@@ -11,6 +11,8 @@ export interface PeekOptions<T> {
   readonly timeoutError?: () => MeshError;
   /** What to say when time runs out, in place of an error. Nothing is consumed then. */
   readonly atTimeout?: () => T;
+  /** What to say when `signal` aborts, in place of going on. Nothing is consumed then. */
+  readonly stop?: { readonly signal: AbortSignal; readonly value: T };
   /**
    * Looks at everything so far. Undefined: more is needed, which counts only if `isLast` is false.
    * `consumed` bytes are taken off the stream, the rest is replayed. What it throws destroys the
@@ -70,6 +72,7 @@ class Peek<T> implements SocketHandler {
   #length = 0;
   #isEnded = false;
   #isDone = false;
+  readonly #onStop: () => void;
 
   constructor(
     socket: Socket,
@@ -81,10 +84,12 @@ class Peek<T> implements SocketHandler {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#onStop = () => this.#settle(options.stop!.value, 0);
   }
 
   start(): void {
-    const { timeoutMs, timeoutError, atTimeout } = this.#options;
+    const { timeoutMs, timeoutError, atTimeout, stop } = this.#options;
+    stop?.signal.addEventListener("abort", this.#onStop);
     this.#timer = setTimeout(() => {
       if (atTimeout !== undefined) {
         this.#settle(atTimeout(), 0);
@@ -94,6 +99,7 @@ class Peek<T> implements SocketHandler {
       this.#fail(timeoutError?.() ?? new MeshError("peek_timeout", "client", message));
     }, timeoutMs);
     this.#socket.setHandler(this);
+    if (stop?.signal.aborted === true) this.#onStop();
   }
 
   onData(bytes: Uint8Array, start: number, end: number): void {
@@ -139,18 +145,23 @@ class Peek<T> implements SocketHandler {
   }
 
   #settle(value: T, consumed: number): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    clearTimeout(this.#timer);
+    if (!this.#finish()) return;
     const rest = this.#buffer.subarray(consumed, this.#length);
     this.#resolve({ value, socket: prepend(this.#socket, rest, this.#isEnded) });
   }
 
   #fail(error: unknown): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    clearTimeout(this.#timer);
+    if (!this.#finish()) return;
     this.#socket.destroy();
     this.#reject(error);
+  }
+
+  /** @returns false if it was done already. */
+  #finish(): boolean {
+    if (this.#isDone) return false;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    this.#options.stop?.signal.removeEventListener("abort", this.#onStop);
+    return true;
   }
 }

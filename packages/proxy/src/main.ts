@@ -41,7 +41,7 @@ export async function runProxy(
   addProcessMetrics(runtime.metrics, runtime.clock);
   const transport = new TransportFamilies(runtime.metrics);
   const policies = parts.adopt(newPolicies(config, runtime), (owned) => owned.close());
-  const metrics = new InboundMetrics(runtime.metrics);
+  const metrics = new InboundMetrics(runtime.metrics, config.inbound.authorityLabels);
   const outbound = new Outbound(config.outbound, runtime, transport);
   const inbound = await startInbound({
     config: config.inbound,

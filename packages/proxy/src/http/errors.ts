@@ -142,12 +142,21 @@ export function respondToError(
   response.end(undefined);
 }
 
-/** The gRPC status that stands in the trailers of a stream whose body broke off. */
+/**
+ * The gRPC status that stands in the trailers of a stream whose body broke off: INTERNAL, unless the
+ * proxy itself ended it.
+ */
 export function trailersFor(error: MeshError, tellsWhy: boolean): HeaderMap {
   const trailers = new HeaderMap();
-  trailers.append("grpc-status", String(answerTo(error).grpcStatus));
+  const { grpcStatus } = ANSWERS[error.code] ?? UNEXPECTED;
+  trailers.append("grpc-status", String(grpcStatus));
   if (tellsWhy) trailers.append("grpc-message", grpcMessage(headerText(messageOf(error))));
   return trailers;
+}
+
+/** The same for an answer of which the client has seen nothing yet: as if no head had come. */
+export function unseenTrailersFor(error: MeshError): HeaderMap {
+  return HeaderMap.of({ "grpc-status": String(answerTo(error).grpcStatus) });
 }
 
 /** Header values hold visible ASCII and blanks; whatever else a message has becomes `?`. */

@@ -15,7 +15,7 @@ import {
 } from "@heddle/net/http";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 import { type RequestRecord, recordOf } from "../record.ts";
-import { trailersFor } from "./errors.ts";
+import { unseenTrailersFor } from "./errors.ts";
 import { cloneHead } from "./heads.ts";
 import { ReplayBuffer } from "./replay.ts";
 
@@ -316,8 +316,7 @@ class Attempt implements ResponseSink {
     this.#isEnded = true;
     const { rules, record } = this.#exchange;
     if (this.#state === OPEN) this.#judged(rules.onError(reason));
-    // The client has seen nothing of it yet, and would read this status at its end.
-    else if (this.#state === PEEKING) this.#judged(rules.atEnd(trailersFor(reason, false), record));
+    else if (this.#state === PEEKING) this.#judged(rules.atEnd(unseenTrailersFor(reason), record));
   }
 
   /** The client does not want the answer any more. */

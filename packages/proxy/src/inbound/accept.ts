@@ -7,7 +7,7 @@ import {
   type Listener,
   startListener,
 } from "@heddle/net/listener";
-import { detectTls } from "@heddle/net/tls-detect";
+import { detectTls, type TlsDetection } from "@heddle/net/tls-detect";
 import { TlsTerminator } from "@heddle/net/tls-server";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
 import { readTransportHeader } from "@heddle/net/transport-header";
@@ -162,30 +162,37 @@ class InboundSide implements Inbound {
   async #arrive(socket: Socket, accepted: Accepted): Promise<void> {
     const { originalDestination: app } = accepted;
     const policy = this.#policies.get(app.port);
-    if (policy.current.protocol === "opaque") {
+    if (policy.isOpaque) {
       const tls = { tls: "no_identity", no_tls_reason: "port_skipped" };
       await this.#forward(this.#arrived(socket, accepted, app, policy, undefined, tls, false));
       return;
     }
-    const { identity } = this.#runtime;
-    const { detectTimeoutMs } = this.#config;
-    const serverName = identity.serverName;
-    const detected = await detectTls(socket, { serverName, timeoutMs: detectTimeoutMs });
+    const { detectTimeoutMs: timeoutMs } = this.#config;
+    const detected = await this.#detectTls(socket, policy);
     if (detected.kind === "mesh") {
-      const secure = await this.#terminator.terminate(detected.socket, detectTimeoutMs);
+      const secure = await this.#terminator.terminate(detected.socket, timeoutMs);
       const tlsId = provedId(secure);
       const tls = { tls: "true", client_id: tlsId ?? "" };
       await this.#serve(this.#arrived(secure, accepted, app, policy, tlsId, tls, true));
       return;
     }
+    const reason = policy.isOpaque ? "port_skipped" : "no_tls_from_remote";
     const tls: TlsLabels =
       detected.kind === "passthru"
         ? { tls: "opaque", sni: detected.serverName }
-        : { tls: "no_identity", no_tls_reason: "no_tls_from_remote" };
+        : { tls: "no_identity", no_tls_reason: reason };
     const hasHello = detected.kind === "passthru";
     await this.#serve(
       this.#arrived(detected.socket, accepted, app, policy, undefined, tls, hasHello),
     );
+  }
+
+  /** Looks for TLS, unless the port becomes opaque meanwhile: then nobody may wait for the client. */
+  async #detectTls(socket: Socket, policy: PortPolicy): Promise<TlsDetection> {
+    const { serverName } = this.#runtime.identity;
+    const { detectTimeoutMs: timeoutMs } = this.#config;
+    using opaque = policy.untilOpaque();
+    return await detectTls(socket, { serverName, timeoutMs, stop: opaque.signal });
   }
 
   /** A connection to the inbound port itself: mutual TLS and a transport header, or nothing. */
@@ -261,7 +268,11 @@ class InboundSide implements Inbound {
     const results = this.#detections(srv);
     let detected: Awaited<ReturnType<typeof detectHttp>>;
     try {
-      detected = await detectHttp(socket, timeoutMs);
+      using opaque = policy.untilOpaque();
+      detected = await detectHttp(socket, timeoutMs, opaque.signal);
+      if (opaque.signal.aborted) {
+        return await this.#forward({ ...arrived, socket: detected.socket });
+      }
     } catch (error) {
       results.with({ result: "error", ...srv }).inc();
       throw error;

@@ -72,7 +72,13 @@ export class Admission implements HttpService {
     if (failure !== undefined) return refuse(response, failure);
     const limited = this.#limit(policy);
     if (limited !== undefined) return refuse(response, limited);
-    const admitted = this.#metrics.admitted(routes.kind, server, rule.meta, authorization.metadata);
+    const admitted = this.#metrics.admitted(
+      routes.kind,
+      server,
+      rule.meta,
+      authorization.metadata,
+      record.authority,
+    );
     admitted.allowed.inc();
     return this.#inner.call(head, flow, response, admitted);
   }

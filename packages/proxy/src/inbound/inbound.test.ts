@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { before, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { TestCa } from "@heddle/testkit/ca";
 import { ask, type Handler, Http2Asker, TestApp } from "../testing/apps.ts";
 import type { ServerInit } from "../testing/control.ts";
@@ -246,7 +247,7 @@ test("[K02] the default policy deny lets nobody through", async () => {
   assert.match(scene.world.metrics(), /inbound_tcp_authz_deny_total\{[^}]*srv_name="deny"/);
 });
 
-test("[K03] a connection to the inbound port itself must be mutual TLS", async () => {
+test("[A11] [K03] a connection to the inbound port itself must be mutual TLS", async () => {
   await using scene = await stage();
   const { port, ip } = await scene.world.inbound();
   const socket = connect({ port, host: ip });
@@ -367,4 +368,43 @@ test("[H04] a tunnel goes on after the signal, until it closes by itself", async
   socket.end();
   await closed;
   app.close();
+});
+
+test("[A06] [X01] a policy that calls the port opaque during detection lets its server speak first", async () => {
+  const { server: app, port: appPort } = await tcpApp("220 ready\r\n");
+  await using scene = await stage();
+  const script = Script.of<ServerInit>();
+  scene.world.control.servers.set(appPort, script);
+  const { port } = await scene.world.inbound(`127.77.0.10:${appPort}`);
+  const socket = connect({ port, host: "127.0.0.1" });
+  // Accepted, and waited on, while nothing is known but the default.
+  await script.whenOpened(1);
+  script.send(server("opaque", {}));
+  assert.equal(await read(socket, 11), "220 ready\r\n");
+  assert.match(scene.world.metrics(), /tcp_open_total\{[^}]*no_tls_reason="port_skipped"/);
+  socket.destroy();
+  // Known by now: nothing is detected at all.
+  const another = connect({ port, host: "127.0.0.1" });
+  assert.equal(await read(another, 11), "220 ready\r\n");
+  another.destroy();
+  app.close();
+});
+
+test("[A15] a request waits for an HTTP/2 application that listens late", async () => {
+  await using scene = await stage(undefined, { version: "http2" });
+  const { authority } = scene.app;
+  await scene.app[Symbol.asyncDispose]();
+  const { port } = await scene.world.inbound(authority);
+  await using client = await Http2Asker.connect(port);
+  const answered = client.ask();
+  const isWaiting = (): boolean =>
+    (scene.world.metric("tcp_open_total", 'direction="inbound"', 'peer="src"') ?? 0) > 0;
+  while (!isWaiting()) await nextTurn();
+  const appPort = Number(authority.split(":")[1]);
+  await using _late = await TestApp.start("http2", () => ({ body: "late" }), appPort);
+  assert.equal((await answered).body, "late");
+  assert.match(
+    scene.world.metrics(),
+    /tcp_open_total\{[^}]*srv_kind="default",srv_name="all-unauthenticated"/,
+  );
 });

@@ -67,8 +67,11 @@ export class InboundMetrics {
   readonly transportHeaders: Family<Counter>;
   readonly #kinds: Readonly<Record<RouteKind, RouteFamilies>>;
   readonly #targets = new Map<string, TargetMetrics>();
+  /** Whether requests are counted by their authority, which their clients choose. */
+  readonly hasAuthorities: boolean;
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, hasAuthorities = false) {
+    this.hasAuthorities = hasAuthorities;
     const legacy = (name: string, help: string): Family<Counter> =>
       registry.counter(name, help, { legacy: true });
     this.endpoints = new HttpFamilies(registry, "");
@@ -162,6 +165,8 @@ function authzLabels(authz: Meta): Record<string, string> {
 
 /** The series of requests that were admitted to one route by one authorization. */
 export interface AdmittedMetrics {
+  /** Of `endpoint`, in order. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly allowed: Counter;
   readonly endpoint: HttpMetrics;
   readonly requests: Counter;
@@ -173,23 +178,44 @@ export interface AdmittedMetrics {
   ended(status: string): void;
 }
 
+/** Clients choose authorities. Beyond so many on one route, requests are counted without theirs. */
+const MAX_AUTHORITIES = 1_000;
+
 /** Metrics of one target; those by route and authorization are found once per pair. */
 export class TargetMetrics {
   readonly #families: InboundMetrics;
+  readonly #hasAuthorities: boolean;
   readonly #port: number;
   readonly #target: Record<string, string>;
   readonly #tls: TlsLabels;
   readonly #admitted = new WeakMap<Meta, WeakMap<Meta, WeakMap<Meta, AdmittedMetrics>>>();
+  readonly #named = new WeakMap<AdmittedMetrics, Map<string, AdmittedMetrics>>();
 
   constructor(families: InboundMetrics, ip: string, port: number, tls: TlsLabels) {
     this.#families = families;
+    this.#hasAuthorities = families.hasAuthorities;
     this.#port = port;
     this.#target = targetLabels(ip, port);
     this.#tls = tls;
   }
 
-  /** Hot: three look-ups by identity. */
-  admitted(kind: RouteKind, server: Meta, route: Meta, authz: Meta): AdmittedMetrics {
+  /**
+   * Hot: three look-ups by identity.
+   *
+   * @param authority - Of the request; a label if that is switched on.
+   */
+  admitted(
+    kind: RouteKind,
+    server: Meta,
+    route: Meta,
+    authz: Meta,
+    authority: string,
+  ): AdmittedMetrics {
+    const admitted = this.#admittedTo(kind, server, route, authz);
+    return this.#hasAuthorities ? this.#namedAs(authority, admitted) : admitted;
+  }
+
+  #admittedTo(kind: RouteKind, server: Meta, route: Meta, authz: Meta): AdmittedMetrics {
     let byRoute = this.#admitted.get(server);
     if (byRoute === undefined) {
       byRoute = new WeakMap();
@@ -204,6 +230,22 @@ export class TargetMetrics {
     if (known !== undefined) return known;
     const made = this.#bind(kind, server, route, authz);
     byAuthz.set(authz, made);
+    return made;
+  }
+
+  #namedAs(authority: string, admitted: AdmittedMetrics): AdmittedMetrics {
+    let names = this.#named.get(admitted);
+    if (names === undefined) {
+      names = new Map();
+      this.#named.set(admitted, names);
+    }
+    const known = names.get(authority);
+    if (known !== undefined) return known;
+    if (names.size >= MAX_AUTHORITIES) return admitted;
+    const { direction, ...labels } = admitted.labels;
+    const endpoint = this.#families.endpoints.bind({ direction: direction!, authority, ...labels });
+    const made = { ...admitted, endpoint };
+    names.set(authority, made);
     return made;
   }
 
@@ -265,14 +307,11 @@ export class TargetMetrics {
       ...routeLabels(route),
     };
     const statuses = new Map<string, Counter>();
+    const labels = { direction: "inbound", ...this.#target, ...this.#tls, ...own };
     return {
+      labels,
       allowed: families.httpAllow.with({ ...this.#target, ...own, ...this.#tls }),
-      endpoint: families.endpoints.bind({
-        direction: "inbound",
-        ...this.#target,
-        ...this.#tls,
-        ...own,
-      }),
+      endpoint: families.endpoints.bind(labels),
       requests: route_.requests.with(parent),
       requestSeconds: route_.requestSeconds.with(parent),
       responseSeconds: route_.responseSeconds.with(parent),

@@ -29,6 +29,10 @@ export class PortPolicy {
     return this.#current;
   }
 
+  get isOpaque(): boolean {
+    return this.#current.protocol === "opaque";
+  }
+
   get isHeld(): boolean {
     return this.#holders > 0;
   }
@@ -54,6 +58,17 @@ export class PortPolicy {
 
   unlisten(listener: PolicyListener): void {
     this.#listeners.delete(listener);
+  }
+
+  /** Aborts as soon as the port is opaque; to be disposed when nobody waits for that any more. */
+  untilOpaque(): { readonly signal: AbortSignal } & Disposable {
+    const controller = new AbortController();
+    const listener = (): void => {
+      if (this.isOpaque) controller.abort();
+    };
+    this.listen(listener);
+    listener();
+    return { signal: controller.signal, [Symbol.dispose]: () => this.unlisten(listener) };
   }
 }
 

@@ -14,16 +14,19 @@ const MAX_BYTES = 1_024;
  * Looks at what the client sends first, once: whatever arrives together decides. The bytes stay to
  * be read.
  *
+ * @param stop - Nobody wants to know any more: `not_http`, whatever comes.
  * @throws MeshError if the client closes before it says anything; the socket is destroyed then.
  */
 export async function detectHttp(
   socket: Socket,
   timeoutMs: number,
+  stop?: AbortSignal,
 ): Promise<{ readonly value: HttpDetection; readonly socket: Socket }> {
   return await peek<HttpDetection>(socket, {
     maxBytes: MAX_BYTES,
     timeoutMs,
     atTimeout: () => "timeout",
+    ...(stop === undefined ? {} : { stop: { signal: stop, value: "not_http" } }),
     decide: (bytes, _isLast, isEnded) => {
       if (bytes.length === 0 && isEnded) {
         const message = "socket closed before protocol detection";

@@ -10,6 +10,7 @@ import {
   type ResponseHead,
   type ResponseSink,
 } from "@heddle/net/http";
+import { Http1Client } from "@heddle/net/http1/client";
 import { serveHttp1 } from "@heddle/net/http1/server";
 import { Http2Client } from "@heddle/net/http2/client";
 import { serveHttp2 } from "@heddle/net/http2/server";
@@ -53,6 +54,8 @@ export interface Reply {
   readonly trailers?: Readonly<Record<string, string>>;
   /** Breaks the answer off in place of answering. */
   readonly abort?: MeshError;
+  /** Breaks the answer off behind its body. */
+  readonly breaksWith?: MeshError;
 }
 
 export type Handler = (asked: Asked) => Reply | Promise<Reply>;
@@ -65,13 +68,14 @@ export class TestApp implements AsyncDisposable {
   readonly #open = new Set<{ destroy(): void }>();
   #listener!: Listener;
 
-  static async start(version: "http1" | "http2", handler: Handler): Promise<TestApp> {
+  /** @param port - Default: any that is free. */
+  static async start(version: "http1" | "http2", handler: Handler, port = 0): Promise<TestApp> {
     const app = new TestApp();
     const service = new HandlerService((asked) => {
       app.asked.push(asked);
       return handler(asked);
     });
-    app.#listener = await startListener({ at: { ip: APP_IP, port: 0 } }, (socket) => {
+    app.#listener = await startListener({ at: { ip: APP_IP, port } }, (socket) => {
       app.accepted++;
       app.#open.add(
         version === "http1" ? serveHttp1(socket, service) : serveHttp2(socket, service),
@@ -188,6 +192,11 @@ class HandlerService implements HttpService {
       await given.until;
       if (isOver) return;
       if (bytes.length > 0) response.data(bytes, 0, bytes.length);
+      if (given.breaksWith !== undefined) {
+        // What was said before goes out first.
+        setImmediate(() => response.abort(given.breaksWith!));
+        return;
+      }
       response.end(given.trailers === undefined ? undefined : HeaderMap.of(given.trailers));
     };
     return {
@@ -246,6 +255,26 @@ function headerMap(raw: readonly string[]): HeaderMap {
   const headers = new HeaderMap();
   for (let i = 0; i < raw.length; i += 2) headers.append(raw[i]!.toLowerCase(), raw[i + 1]!);
   return headers;
+}
+
+/** One HTTP/1 request on a connection that is there already, and will not be used again. */
+export async function askHttp1(socket: Socket, options: Ask = {}): Promise<Answer> {
+  const { method = "GET", path = "/", authority = "web", headers = {} } = options;
+  await using client = new Http1Client(socket);
+  return await new Promise((resolve, reject) => {
+    const head: RequestHead = {
+      method,
+      scheme: "http",
+      authority: "",
+      path,
+      version: "1.1",
+      headers: HeaderMap.of({ host: authority, ...headers }),
+      absoluteForm: false,
+      upgrade: false,
+      contentLength: 0,
+    };
+    client.call(head, NO_FLOW, new AnswerSink(resolve, reject)).end(undefined);
+  });
 }
 
 /** A client of HTTP/2 with one connection, prior knowledge. */

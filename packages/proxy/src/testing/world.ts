@@ -115,7 +115,7 @@ export class TestWorld implements AsyncDisposable {
       runtime,
       policies,
       transport: new TransportFamilies(runtime.metrics),
-      metrics: new InboundMetrics(runtime.metrics),
+      metrics: new InboundMetrics(runtime.metrics, config.inbound.authorityLabels),
       ...(destination === undefined
         ? {}
         : { destination: { kind: "declared", originalDestination: parseAddress(destination) } }),
