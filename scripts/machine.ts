@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 
-interface Need {
+export interface Need {
   /** A program on the PATH that shows that the package is there. */
   readonly program: string;
   readonly debian: string;
@@ -22,6 +22,8 @@ const NEEDS: readonly Need[] = [
   { program: "nghttp", debian: "nghttp2-client", what: "a foreign HTTP/2 client" },
   { program: "nginx", debian: "nginx-light", what: "a foreign HTTP server" },
   { program: "redis-server", debian: "redis-server", what: "a foreign TCP server" },
+  { program: "redis-cli", debian: "redis-tools", what: "a foreign TCP client" },
+  { program: "pg_createcluster", debian: "postgresql", what: "a foreign TCP server and client" },
   { program: "tcpdump", debian: "tcpdump", what: "packet captures" },
   { program: "setpriv", debian: "util-linux", what: "dropping privileges" },
 ];
@@ -30,20 +32,28 @@ const NEEDS: readonly Need[] = [
 const POLICY = "/usr/sbin/policy-rc.d";
 
 export async function provide(): Promise<void> {
+  const absent = providePackages();
+  if (absent.length > 0) {
+    for (const { program, what } of absent) console.log(`missing: ${program} (${what})`);
+    console.log(`Their suites are skipped. To run them: ${installLine(absent)}`);
+  }
+  const { provideTools } = await import("./tools.ts");
+  await provideTools();
+}
+
+/** Installs what is missing of Debian, if it may. @returns what is still missing. */
+export function providePackages(): readonly Need[] {
   const missing = NEEDS.filter(({ program }) => !isOnPath(program));
   const mayInstall =
     process.getuid?.() === 0 &&
     process.env["HEDDLE_NO_INSTALL"] !== "1" &&
     existsSync("/etc/debian_version");
   if (missing.length > 0 && mayInstall) install(missing);
-  const absent = NEEDS.filter(({ program }) => !isOnPath(program));
-  if (absent.length > 0) {
-    for (const { program, what } of absent) console.log(`missing: ${program} (${what})`);
-    const packages = absent.map(({ debian }) => debian).join(" ");
-    console.log(`Their suites are skipped. To run them: apt-get install ${packages}`);
-  }
-  const { provideTools } = await import("./tools.ts");
-  await provideTools();
+  return NEEDS.filter(({ program }) => !isOnPath(program));
+}
+
+export function installLine(absent: readonly Need[]): string {
+  return `apt-get install ${absent.map(({ debian }) => debian).join(" ")}`;
 }
 
 function install(missing: readonly Need[]): void {

@@ -9,6 +9,7 @@ import { ROOT } from "./test-suites.ts";
 const RUN_BY: Readonly<Record<string, string>> = {
   "npm start": "e2e/demo.test.ts, which ends it after the story",
   "npm start -- --once": "e2e/demo.test.ts",
+  "npm run demo:hosts -- --once": "e2e/hosts.test.ts",
   "npm test": ".ci/run",
   "npm run ok": "its steps are those of .ci/run",
   "npm run conformance":
@@ -38,7 +39,9 @@ test("every npm script of the README exists", () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
     readonly scripts: Readonly<Record<string, string>>;
   };
-  const scripts = [...README.matchAll(/npm (?:run )?(start|test|ok|conformance|bench)\b/g)];
+  const scripts = [
+    ...README.matchAll(/npm (?:run )?(start|test|ok|conformance|bench|demo:hosts)\b/g),
+  ];
   for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));
 });
 

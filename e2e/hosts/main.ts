@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { installLine, providePackages } from "../../scripts/machine.ts";
 import { Network, on } from "./namespaces.ts";
 import { Capture } from "./packets.ts";
 import { HOSTS, tellStory } from "./story.ts";
@@ -17,6 +18,11 @@ const INSIDE = "HEDDLE_DEMO_HOSTS";
 async function outside(): Promise<number> {
   if (process.getuid?.() !== 0) {
     console.error("demo:hosts makes network namespaces: run it as root");
+    return 1;
+  }
+  const absent = providePackages();
+  if (absent.length > 0) {
+    console.error(`demo:hosts needs more programs; try: ${installLine(absent)}`);
     return 1;
   }
   const name = `heddle${process.pid}`;

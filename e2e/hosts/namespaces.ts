@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 const PREFIX_LENGTH = 24;
+const execute = promisify(execFile);
 
 /** One network namespace that plays a machine. */
 export interface Host {
@@ -69,6 +71,12 @@ export class Network<Name extends string> {
 /** The command line that runs a program on a host. */
 export function on(host: Host, command: readonly string[]): [string, string[]] {
   return ["ip", ["netns", "exec", host.namespace, ...command]];
+}
+
+/** Runs a program on a host to its end. @returns its standard output. @throws if it fails. */
+export async function onHost(host: Host, command: readonly string[]): Promise<string> {
+  const [program, args] = on(host, command);
+  return (await execute(program, args, { timeout: 60_000 })).stdout;
 }
 
 /** Runs a program to its end. @returns its standard output. @throws what it wrote if it failed. */

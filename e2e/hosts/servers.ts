@@ -25,6 +25,8 @@ createHttp()
     const head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket";
     socket.write(`${head}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
     socket.on("error", () => socket.destroy());
+    // node:http leaves its half of an upgraded connection open.
+    socket.on("end", () => socket.end());
     socket.on("data", (frame: Buffer) => {
       const mask = frame.subarray(2, 6);
       const text = frame.subarray(6).map((byte, i) => byte ^ mask[i % 4]!);

@@ -10,8 +10,9 @@ import { Log } from "@heddle/base/log";
 import { eventually, type Mesh, startMesh } from "@heddle/cli/mesh";
 import { selfCommand } from "@heddle/cli/self";
 import { NAMESPACES, SERVICES } from "@heddle/kube/types/core";
-import { type Host, type Network, on, run } from "./namespaces.ts";
+import { type Host, type Network, on, onHost, run } from "./namespaces.ts";
 import type { Flow } from "./packets.ts";
+import { identities, refusal } from "./proofs.ts";
 
 export const HOSTS = ["control", "client", "server"] as const;
 
@@ -70,6 +71,10 @@ export async function tellStory({ network, folder, stop, isOnce }: Story): Promi
       });
       say(`${what}: ${answer.trim().split("\n").at(-1)}`);
     }
+    say(`mutually authenticated: ${await identities(client, server)}`);
+    const url = `http://${cluster}:${PORTS.web}`;
+    say(`a policy denies one route: ${await refusal(mesh, NAMESPACE, client, url, stop)}`);
+    say(`the control plane is away: ${await withoutControl(mesh, client, cluster)}`);
     await killAgent(client, cluster, folder, stop);
     say("kill -9 of the agent: rules stay, nothing passes unmeshed; a new agent resumes");
     await sendWitness(client);
@@ -217,6 +222,26 @@ async function joinMachine(
   await heddle(host, "join", stdout.trim(), "--state-dir", join(folder, name));
 }
 
+/** Everything known goes on, on new connections. @returns how long there was no control plane. */
+async function withoutControl(mesh: Mesh, client: Host, ip: string): Promise<string> {
+  await mesh.control.halt();
+  const since = performance.now();
+  let count = 0;
+  try {
+    for (let round = 0; round < 3; round++) {
+      for (const [what, command, expected] of calls(ip)) {
+        assert.match(await onHost(client, command), expected, `${what}, without a control plane`);
+        count++;
+      }
+    }
+  } finally {
+    mesh.control.start();
+  }
+  const seconds = (performance.now() - since) / 1_000;
+  await mesh.controlReady();
+  return `${count} calls on new connections in ${seconds.toFixed(1)} s, none failed`;
+}
+
 /** The agent dies, and its proxy with it; then somebody starts it again. */
 async function killAgent(host: Host, ip: string, folder: string, stop: AbortSignal): Promise<void> {
   const stateDir = join(folder, "client");
@@ -248,11 +273,6 @@ async function sendWitness(to: Host): Promise<void> {
 async function heddle(host: Host, ...args: readonly string[]): Promise<string> {
   const { command, args: lead } = selfCommand();
   return await onHost(host, [command, ...lead, ...args]);
-}
-
-async function onHost(host: Host, command: readonly string[]): Promise<string> {
-  const [program, args] = on(host, command);
-  return (await execute(program, args, { timeout: 60_000 })).stdout;
 }
 
 function rules(host: Host): string {
