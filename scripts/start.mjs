@@ -1,6 +1,6 @@
 // The way in, in plain JavaScript, because any Node from 20 on may be the one that starts it:
 // installs missing dependencies, then hands over to the Node that came with them.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
@@ -55,6 +55,35 @@ async function install() {
   return await run(runtime, [npm, "ci", "--no-audit", "--no-fund"]);
 }
 
+/** The one library of Heddle's Node that a small system may lack. */
+const LIBRARY = "libatomic.so.1";
+
+/** Whether Heddle's Node can run here; as root on Debian, gets what it lacks. */
+function nodeRuns() {
+  const { status, stderr } = spawnSync(node, ["--version"], { encoding: "utf8" });
+  if (status === 0) return true;
+  if (stderr?.includes(LIBRARY) !== true) {
+    console.error(`Cannot run Heddle's Node, ${node}: ${stderr?.trim() ?? "it is not there"}`);
+    return false;
+  }
+  const mayInstall =
+    process.getuid() === 0 &&
+    process.env.HEDDLE_NO_INSTALL !== "1" &&
+    existsSync("/etc/debian_version");
+  if (mayInstall) {
+    console.log("installing libatomic1 (for Heddle's Node)");
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    spawnSync("apt-get", ["update", "-qq"], { env, stdio: ["ignore", "ignore", "inherit"] });
+    const args = ["install", "-y", "-qq", "--no-install-recommends", "libatomic1"];
+    spawnSync("apt-get", args, { env, stdio: ["ignore", "ignore", "inherit"] });
+    if (spawnSync(node, ["--version"]).status === 0) return true;
+  }
+  console.error(
+    `Cannot run Heddle's Node: ${LIBRARY} is missing. On Debian and Ubuntu: apt-get install libatomic1; on Fedora: dnf install libatomic`,
+  );
+  return false;
+}
+
 const [name, ...rest] = process.argv.slice(2);
 const command = COMMANDS[name];
 if (command === undefined) {
@@ -62,6 +91,7 @@ if (command === undefined) {
   process.exit(2);
 }
 const installed = isInstalled() ? 0 : await install();
+if (installed === 0 && !nodeRuns()) process.exit(1);
 process.exit(
   installed !== 0
     ? installed
