@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import tls from "node:tls";
 import { Expansion, type JoinResponse, type Svid } from "@heddle/api/gen/expansion_pb";
 import { MeshError, messageOf } from "@heddle/base/errors";
-import type { JoinToken } from "@heddle/model/join-token";
+import { type JoinToken, joinProof } from "@heddle/model/join-token";
 import { dial } from "@heddle/net/dialer";
 import { GrpcClient } from "@heddle/net/grpc/client";
 import { Http2Client } from "@heddle/net/http2/client";
@@ -28,7 +28,7 @@ export interface CallSettings {
 /**
  * The trust anchor of the mesh that the token speaks of, in PEM: the certificate with the token's
  * fingerprint among those that the server presents. Nothing else of that server is believed; the
- * secret goes out only later, to one that proves itself by this anchor.
+ * proof goes out only later, to one that proves itself by this anchor.
  *
  * @throws MeshError `wrong_mesh` if the server has no such certificate.
  */
@@ -86,7 +86,7 @@ function presentedChain(
   });
 }
 
-/** Sends the token's secret, to a server that proved that it is the token's mesh. */
+/** Sends the proof that the token gives, to a server that proved that it is the token's mesh. */
 export async function callJoin(
   token: JoinToken,
   anchors: string,
@@ -95,9 +95,9 @@ export async function callJoin(
 ): Promise<JoinResponse> {
   return await onFirst(token.addresses, async (address) => {
     await using client = await connect(address, anchors, undefined, token.serverName, settings);
-    const { id, secret } = token;
     const { csr: certificateSigningRequest, addresses } = request;
-    const message = { id, secret, certificateSigningRequest, addresses: [...addresses] };
+    const proof = { id: token.id, secret: joinProof(token) };
+    const message = { ...proof, certificateSigningRequest, addresses: [...addresses] };
     return await client.grpc.unary(Expansion.method.join, message, client.options);
   });
 }

@@ -29,7 +29,7 @@ const CALL_TIMEOUT_MS = 10_000;
 
 /**
  * Makes this machine a member: a key of its own, a certificate for the token, and the files that
- * the agent runs from. Nothing is written unless the mesh admitted us.
+ * the agent runs from. No file is written unless the mesh admitted us.
  *
  * @throws MeshError that says why not.
  */
@@ -45,6 +45,8 @@ export async function joinMesh(options: JoinOptions): Promise<Membership> {
     throw new MeshError("token_expired", "client", message);
   }
   if (mode === "rootless" && !options.allowBypass) checkBypass(token.ports, appIp ?? ip, ip);
+  // Before the token is used up: what it buys must have a place.
+  state.prepare();
   const localAddress = loopbackMesh === "" ? undefined : ip;
   const settings = { localAddress, timeoutMs: CALL_TIMEOUT_MS, signal };
   const anchor = await fetchAnchor(token, settings);

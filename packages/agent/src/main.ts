@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "@heddle/base/backoff";
@@ -210,6 +210,7 @@ class Agent {
       server.once("error", reject);
       server.listen(path, resolve);
     });
+    chmodSync(path, 0o600);
     return {
       [Symbol.asyncDispose]: async () => {
         server.closeAllConnections();

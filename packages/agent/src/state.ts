@@ -1,14 +1,16 @@
 import {
+  chmodSync,
   closeSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { MeshError } from "@heddle/base/errors";
 import type { DeclaredListener, MeshSettings } from "@heddle/inject/proxy-env";
 import type { MachinePort } from "@heddle/model/invite";
@@ -35,7 +37,7 @@ export interface Membership {
   readonly allowBypass: boolean;
 }
 
-/** The files of one membership. */
+/** The files of one membership, for its owner's eyes only. `leave` removes the folder with all of it. */
 export class StateFolder {
   readonly path: string;
 
@@ -88,18 +90,33 @@ export class StateFolder {
     }
   }
 
+  /**
+   * Makes the folder, or takes one that is there and holds nothing of anybody else's.
+   *
+   * @throws MeshError `state_dir_taken`: `leave` would remove what is not ours.
+   */
+  prepare(): void {
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    const ours = [this.key, this.svid, this.workloadSocket, this.adminSocket, this.log];
+    const names = [...ours, this.#membership].map((path) => basename(path));
+    const foreign = readdirSync(this.path).filter((name) => !names.includes(withoutDraft(name)));
+    if (foreign.length > 0) {
+      const message = `Cannot keep a membership in ${this.path}: it holds ${foreign[0]}, which is not ours; name a folder of its own with --state-dir`;
+      throw new MeshError("state_dir_taken", "client", message);
+    }
+    chmodSync(this.path, 0o700);
+  }
+
   write(membership: Membership): void {
-    mkdirSync(this.path, { recursive: true, mode: 0o755 });
-    writeDurably(this.#membership, `${JSON.stringify(membership, null, 2)}\n`, 0o600);
+    writeDurably(this.#membership, `${JSON.stringify(membership, null, 2)}\n`);
   }
 
   writeKey(pem: string): void {
-    mkdirSync(this.path, { recursive: true, mode: 0o755 });
-    writeDurably(this.key, pem, 0o600);
+    writeDurably(this.key, pem);
   }
 
   writeSvid(pem: string): void {
-    writeDurably(this.svid, pem, 0o644);
+    writeDurably(this.svid, pem);
   }
 
   /** Leaves nothing behind. */
@@ -112,10 +129,18 @@ export class StateFolder {
   }
 }
 
+const DRAFT = ".new";
+
+function withoutDraft(name: string): string {
+  return name.endsWith(DRAFT) ? name.slice(0, -DRAFT.length) : name;
+}
+
 /** Whole or not at all, and there after a crash: a new file, synced, then renamed over the old. */
-function writeDurably(path: string, text: string, mode: number): void {
-  const draft = `${path}.new`;
-  const file = openSync(draft, "w", mode);
+function writeDurably(path: string, text: string): void {
+  const draft = `${path}${DRAFT}`;
+  // One that a crash left behind may have any mode.
+  rmSync(draft, { force: true });
+  const file = openSync(draft, "wx", 0o600);
   try {
     writeSync(file, text);
     fsyncSync(file);

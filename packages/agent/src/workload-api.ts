@@ -10,7 +10,7 @@ import { type SvidHolder, workloadSvid } from "./svid.ts";
 export interface WorkloadApiOptions {
   readonly path: string;
   readonly svids: SvidHolder;
-  /** Users who may have the identity. Everyone may connect and is told no. */
+  /** Users who may have the identity; what the socket's mode lets through is asked again. */
   readonly allowedUids: readonly number[];
   readonly allowedGids: readonly number[];
   readonly log: Log;
@@ -44,7 +44,7 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Asy
     },
   });
   const connections = new Set<Http2Server>();
-  const listener = await startListener({ at: { path, mode: 0o666 }, log }, (socket, accepted) => {
+  const listener = await startListener({ at: { path, mode: 0o600 }, log }, (socket, accepted) => {
     const service = grpc.forPeer({ credentials: accepted.credentials });
     const connection: Http2Server = serveHttp2(socket, service, {
       maxConcurrentStreams: 100,

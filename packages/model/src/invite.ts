@@ -16,7 +16,7 @@ export interface Invite {
   readonly ports: readonly MachinePort[];
   /** Seconds since the Unix epoch. */
   readonly expires: number;
-  /** SHA-256 of the secret, hexadecimal. */
+  /** SHA-256 of what the machine will show (`joinProof`), hexadecimal. */
   readonly secretHash: string;
 }
 

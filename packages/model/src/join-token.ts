@@ -1,3 +1,5 @@
+import { createHmac } from "node:crypto";
+
 /**
  * What `heddle invite` prints and `heddle join` takes: everything that a machine needs to find the
  * mesh, to know it when it sees it, and to be let in once.
@@ -5,7 +7,7 @@
 export interface JoinToken {
   /** Names the invitation in the store; not secret. */
   readonly id: string;
-  /** Proves that its holder was invited. The store keeps only a hash of it. */
+  /** Proves that its holder was invited, by way of `joinProof`; it is sent to nobody. */
   readonly secret: string;
   /** Where the control plane answers, `address:port` each, in the order to try. */
   readonly addresses: readonly string[];
@@ -31,6 +33,16 @@ const MAX_CHARS = 4_096;
 
 export function formatJoinToken(token: JoinToken): string {
   return PREFIX + Buffer.from(JSON.stringify(token)).toString("base64url");
+}
+
+/**
+ * What a machine shows in place of the secret: it depends on every part of the token, so a token
+ * that was changed anywhere is as good as an unknown one. The store keeps only a hash of it.
+ */
+export function joinProof(token: JoinToken): string {
+  const { secret, ...rest } = token;
+  const parts = Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHmac("sha256", secret).update(JSON.stringify(parts)).digest("base64url");
 }
 
 /** @throws SyntaxError that says what is wrong with the text, without repeating it: it is secret. */

@@ -19,7 +19,7 @@ export const file_expansion: GenFile = /*@__PURE__*/
  */
 export type JoinRequest = Message<"heddle.expansion.v1.JoinRequest"> & {
   /**
-   * The invitation's id and secret, from the token.
+   * The invitation's id, and the proof that the whole token gives.
    *
    * @generated from field: string id = 1;
    */

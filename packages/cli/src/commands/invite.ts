@@ -14,7 +14,7 @@ import {
   MAX_INVITE_SECONDS,
   type MachinePort,
 } from "@heddle/model/invite";
-import { formatJoinToken } from "@heddle/model/join-token";
+import { formatJoinToken, type JoinToken, joinProof } from "@heddle/model/join-token";
 import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
 
@@ -41,9 +41,8 @@ export const invite: Command = {
     if (!["text", "json"].includes(values.output)) {
       throw new UsageError(`-o takes text or json, not "${values.output}"`);
     }
-    const secret = randomBytes(32).toString("base64url");
     const nowSeconds = Math.floor(context.clock.wallMs() / 1000);
-    const draft: Invite = {
+    const draft: Omit<Invite, "secretHash"> = {
       id: randomBytes(8).toString("hex"),
       namespace: requireName(values.namespace, "--namespace"),
       name: requireName(values.name, "--name"),
@@ -51,21 +50,21 @@ export const invite: Command = {
       labels: Object.fromEntries(values.label.map(parseLabel)),
       ports: values["service-port"].map(parsePort),
       expires: nowSeconds + parseMinutes(values.ttl) * 60,
-      secretHash: hashSecret(secret),
     };
     const client = clusterClient(values, context);
     const endpoint = await findEndpoint(client, values["linkerd-namespace"]);
     await checkFree(client, draft);
-    const token = formatJoinToken({
+    const token: JoinToken = {
       ...endpoint,
       id: draft.id,
-      secret,
+      secret: randomBytes(32).toString("base64url"),
       namespace: draft.namespace,
       name: draft.name,
       network: draft.network,
       ports: draft.ports.map(({ port }) => port),
       expires: draft.expires,
-    });
+    };
+    const text = formatJoinToken(token);
     await client.create(SECRETS, {
       metadata: {
         namespace: values["linkerd-namespace"],
@@ -73,14 +72,16 @@ export const invite: Command = {
         labels: { "heddle.dev/invite": "true" },
       },
       type: INVITE_TYPE,
-      stringData: inviteData(draft),
+      stringData: inviteData({ ...draft, secretHash: hashSecret(joinProof(token)) }),
     });
     if (values.output === "json") {
       const expires = new Date(draft.expires * 1000).toISOString();
-      context.out(JSON.stringify({ token, namespace: draft.namespace, name: draft.name, expires }));
+      context.out(
+        JSON.stringify({ token: text, namespace: draft.namespace, name: draft.name, expires }),
+      );
       return 0;
     }
-    context.out(token);
+    context.out(text);
     const until = new Date(draft.expires * 1000).toISOString().slice(11, 16);
     context.err(`Good once, until ${until} UTC. On the machine, run: heddle join TOKEN`);
     return 0;
@@ -114,7 +115,10 @@ async function findEndpoint(
   };
 }
 
-async function checkFree(client: KubeClient, { namespace, name }: Invite): Promise<void> {
+async function checkFree(
+  client: KubeClient,
+  { namespace, name }: Pick<Invite, "namespace" | "name">,
+): Promise<void> {
   const found = await client.find(NAMESPACES, { name: namespace });
   if (found === undefined) {
     const hint = `create it with: kubectl create namespace ${namespace}`;

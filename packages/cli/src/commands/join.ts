@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -109,7 +109,6 @@ function parseListener(text: string): DeclaredListener {
 
 /** Starts the agent as a process that outlives this command. */
 function startAgent(stateFolder: string, logPath: string): void {
-  mkdirSync(stateFolder, { recursive: true });
   const log = openSync(logPath, "a", 0o600);
   try {
     const { command, args } = selfCommand();

@@ -185,7 +185,7 @@ export class Machines {
     // One message for all: who guesses learns nothing about which part was wrong.
     const unknown = refusal(
       "permission_denied",
-      "Cannot join: the token is unknown, or was used already; ask for another one",
+      "Cannot join: the token is unknown, was changed, or was used already; ask for another one",
     );
     if (!/^[a-z0-9]{1,63}$/.test(call.id)) throw unknown;
     const ref = { namespace: this.#settings.controlNamespace, name: inviteName(call.id) };
