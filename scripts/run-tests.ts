@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { Readable } from "node:stream";
 import { run } from "node:test";
-import { spec } from "node:test/reporters";
+import { spec, type TestEvent } from "node:test/reporters";
 import { ROOT } from "./test-suites.ts";
 
 export type Outcome = "pass" | "fail" | "skip" | "todo";
@@ -22,45 +23,38 @@ export interface TestRecord {
 
 export const RECORD_PATH: string = join(ROOT, "node_modules", ".heddle", "test-record.json");
 
-interface RunOptions {
-  /** How many files at a time. */
+/** Files that run so many at a time, each in a process. */
+export interface TestGroup {
+  readonly files: readonly string[];
   readonly concurrency: number;
-  /** Only tests whose name matches. */
-  readonly pattern?: string;
 }
 
 /**
- * Runs test files in a process each and prints node:test's own report. A skipped test fails the run
- * where `CI=true`: what CI does not see is not proven.
+ * Runs groups of test files one after the other and prints node:test's own report, with one summary
+ * for all of them. A skipped test fails the run where `CI=true`: what CI does not see is not proven.
  *
+ * @param pattern - Only tests whose name matches.
  * @returns what was seen, and whether it counts as success.
  */
 export async function runTests(
-  files: readonly string[],
-  options: RunOptions,
+  groups: readonly TestGroup[],
+  pattern?: string,
 ): Promise<{ readonly tests: TestRecord["tests"]; readonly ok: boolean }> {
   const tests: TestRecord["tests"][number][] = [];
   let ok = true;
-  const stream = run({
-    files: [...files],
-    concurrency: options.concurrency,
-    execArgv: ["--disable-warning=ExperimentalWarning"],
-    timeout: 600_000,
-    ...(options.pattern === undefined ? {} : { testNamePatterns: options.pattern }),
-  });
-  stream.on("test:pass", (data) => {
-    if (data.details.type === "suite" || data.file === undefined) return;
-    const outcome: Outcome =
-      data.skip !== undefined ? "skip" : data.todo !== undefined ? "todo" : "pass";
-    const reason = typeof data.skip === "string" ? { reason: data.skip } : {};
-    tests.push({ file: relative(ROOT, data.file), name: data.name, outcome, ...reason });
-  });
-  stream.on("test:fail", (data) => {
-    ok = false;
-    if (data.details.type === "suite" || data.file === undefined) return;
-    tests.push({ file: relative(ROOT, data.file), name: data.name, outcome: "fail" });
-  });
-  const report = stream.compose(spec);
+  const note = (event: TestEvent): void => {
+    if (event.type === "test:fail") ok = false;
+    if (event.type !== "test:fail" && event.type !== "test:pass") return;
+    const { details, file, name, skip, todo } = event.data;
+    if (details.type === "suite" || file === undefined) return;
+    const at = { file: relative(ROOT, file), name };
+    if (event.type === "test:fail") tests.push({ ...at, outcome: "fail" });
+    else if (skip !== undefined) {
+      const reason = typeof skip === "string" ? { reason: skip } : {};
+      tests.push({ ...at, outcome: "skip", ...reason });
+    } else tests.push({ ...at, outcome: todo === undefined ? "pass" : "todo" });
+  };
+  const report = Readable.from(eventsOf(groups, pattern, note)).compose(spec);
   report.pipe(process.stdout, { end: false });
   await new Promise<void>((resolve, reject) => {
     report.once("end", resolve);
@@ -75,6 +69,40 @@ export async function runTests(
     ok = false;
   }
   return { tests, ok };
+}
+
+/** The lines of a run's summary, each a name and a number. */
+const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+
+/** The events of all groups in order; in place of a summary for each, one with their sums. */
+async function* eventsOf(
+  groups: readonly TestGroup[],
+  pattern: string | undefined,
+  note: (event: TestEvent) => void,
+): AsyncGenerator<TestEvent> {
+  const sums = new Map<string, number>();
+  for (const { files, concurrency } of groups) {
+    const stream = run({
+      files: [...files],
+      concurrency,
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+      timeout: 600_000,
+      ...(pattern === undefined ? {} : { testNamePatterns: pattern }),
+    });
+    for await (const event of stream as AsyncIterable<TestEvent>) {
+      note(event);
+      const found =
+        event.type === "test:diagnostic" && event.data.file === undefined
+          ? SUMMARY.exec(event.data.message)
+          : null;
+      if (found === null) yield event;
+      else sums.set(found[1]!, (sums.get(found[1]!) ?? 0) + Number(found[2]));
+    }
+  }
+  for (const [name, sum] of sums) {
+    const message = `${name} ${Math.round(sum)}`;
+    yield { type: "test:diagnostic", data: { nesting: 0, message, level: "info" } };
+  }
 }
 
 /** Writes the record of a run for `npm run conformance`. */

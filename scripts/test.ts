@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { provide } from "./machine.ts";
-import { runTests, type TestRecord, writeRecord } from "./run-tests.ts";
+import { runTests, writeRecord } from "./run-tests.ts";
 import { testFiles } from "./test-suites.ts";
 
 const { values, positionals } = parseArgs({
@@ -13,17 +13,9 @@ const { values, positionals } = parseArgs({
   options: { fast: { type: "boolean", default: false } },
 });
 if (!values.fast) await provide();
-const pattern = positionals.length === 0 ? {} : { pattern: positionals.join(" ") };
-const tests: TestRecord["tests"][number][] = [];
-let ok = true;
-for (const tier of values.fast ? (["fast"] as const) : (["fast", "slow"] as const)) {
-  const concurrency = tier === "fast" ? 2 : 1;
-  const result = await runTests(testFiles(tier), { concurrency, ...pattern });
-  tests.push(...result.tests);
-  ok &&= result.ok;
-}
-if (positionals.length === 0) writeRecord(tests, !values.fast);
-const count = (outcome: string): number => tests.filter((one) => one.outcome === outcome).length;
-// All tiers together, in the one line that every reader of test output knows.
-console.log(`${count("pass")} passed, ${count("fail")} failed, ${count("skip")} skipped`);
+const pattern = positionals.length === 0 ? undefined : positionals.join(" ");
+const fast = { files: testFiles("fast"), concurrency: 2 };
+const slow = { files: testFiles("slow"), concurrency: 1 };
+const { tests, ok } = await runTests(values.fast ? [fast] : [fast, slow], pattern);
+if (pattern === undefined) writeRecord(tests, !values.fast);
 process.exit(ok ? 0 : 1);

@@ -77,7 +77,7 @@ class RetryExchange implements BodySink {
   readonly response: ResponseSink;
   readonly record: RequestRecord;
   readonly #inner: AttemptService;
-  readonly #timers: TimerWheel;
+  readonly timers: TimerWheel;
   /** As it came; each attempt gets a copy. */
   readonly #head: RequestHead;
   readonly #flow: Flow;
@@ -94,7 +94,7 @@ class RetryExchange implements BodySink {
     this.#inner = inner;
     this.rules = rules;
     this.metrics = metrics;
-    this.#timers = timers;
+    this.timers = timers;
     this.#head = head;
     this.#flow = flow;
     this.response = response;
@@ -155,7 +155,7 @@ class RetryExchange implements BodySink {
       this.#again(attempt);
       return;
     }
-    this.#timer ??= this.#timers.timer(() => this.#again(this.#attempt!));
+    this.#timer ??= this.timers.timer(() => this.#again(this.#attempt!));
     this.#timer.arm(delayMs);
   }
 
@@ -226,6 +226,9 @@ class RequestFlow implements Flow {
   }
 }
 
+/** How long the first message of a gRPC answer waits for the status behind it. */
+const PEEK_MS = 20;
+
 const OPEN = 0;
 /** Held back until it is known whether there is another attempt. */
 const HELD = 1;
@@ -245,6 +248,7 @@ class Attempt implements ResponseSink {
   #isEnded = false;
   #trailers: HeaderMap | undefined;
   #error: MeshError | undefined;
+  #peeking: Timer | undefined;
 
   constructor(exchange: RetryExchange, isRetry: boolean) {
     this.#exchange = exchange;
@@ -288,9 +292,9 @@ class Attempt implements ResponseSink {
       this.#judged(false);
       return;
     }
-    // Trailers that follow at once are still seen; a stream is not held up for them.
+    // Most answers have one message, and their status comes with it, or right behind.
     this.#flow.pause();
-    setImmediate(stopPeeking, this);
+    setImmediate(peekOn, this);
   }
 
   end(trailers: HeaderMap | undefined): void {
@@ -322,6 +326,7 @@ class Attempt implements ResponseSink {
   /** The client does not want the answer any more. */
   cancel(reason: MeshError): void {
     this.#state = DISCARDED;
+    this.#peeking?.disarm();
     this.sink.abort(reason);
   }
 
@@ -349,12 +354,18 @@ class Attempt implements ResponseSink {
     else this.#flow.resume();
   }
 
-  stopPeeking(): void {
-    if (this.#state === PEEKING) this.#judged(false);
+  /** The turn is over, and the status not there: a stream is not held up for it much longer. */
+  peekOn(): void {
+    if (this.#state !== PEEKING) return;
+    this.#peeking = this.#exchange.timers.timer(() => {
+      if (this.#state === PEEKING) this.#judged(false);
+    });
+    this.#peeking.arm(PEEK_MS);
   }
 
   #judged(deservesRetry: boolean): void {
     const exchange = this.#exchange;
+    this.#peeking?.disarm();
     if (deservesRetry && exchange.canRetry()) {
       this.#state = HELD;
       if (!this.#isEnded) this.#flow.pause();
@@ -369,8 +380,8 @@ class Attempt implements ResponseSink {
   }
 }
 
-function stopPeeking(attempt: Attempt): void {
-  attempt.stopPeeking();
+function peekOn(attempt: Attempt): void {
+  attempt.peekOn();
 }
 
 function isInjected(record: RequestRecord): boolean {

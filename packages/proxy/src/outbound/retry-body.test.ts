@@ -89,14 +89,16 @@ test("[S02] an early refusal is tried again though the body goes on", async () =
   assert.equal(received, "first second");
 });
 
-test("a gRPC answer that breaks off before its status is tried again as unavailable", async () => {
+/** An application whose first answer breaks off when `said` of its body is out. */
+async function breaksOff(said: string): Promise<void> {
   await using parts = new AsyncDisposableStack();
   let attempts = 0;
   const app = http2.createServer();
   app.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
     if (++attempts === 1) {
-      // Its head is out when the answer to the ping is back; then the instance is gone.
+      if (said !== "") stream.write(said);
+      // All that is out when the answer to the ping is back; then the instance is gone.
       stream.session!.ping(() => stream.session!.socket.destroy());
       return;
     }
@@ -120,4 +122,9 @@ test("a gRPC answer that breaks off before its status is tried again as unavaila
   });
   assert.equal(answer.body, "answer");
   assert.equal(answer.trailers?.get("grpc-status"), "0");
+}
+
+test("a gRPC answer that breaks off before its status is tried again as unavailable", async () => {
+  await breaksOff("");
+  await breaksOff("the first message");
 });
