@@ -8,15 +8,15 @@ import type { Log } from "@heddle/base/log";
 import { type ProxySettings, proxyEnvironment } from "@heddle/inject/proxy-env";
 import { findFirewall, installCapture } from "./capture.ts";
 import { captureSettings, PROXY_GID } from "./capture-plan.ts";
-import { newCsr } from "./csr.ts";
 import { ExpansionClient } from "./expansion-client.ts";
 import { loadHeldSvid } from "./join.ts";
 import { bypasses, listeningSockets } from "./listening.ts";
 import { type ProbeRound, runProbes } from "./probes.ts";
 import { proxyProblem } from "./proxy-probe.ts";
+import { keepRenewed } from "./renewal.ts";
 import type { Membership, StateFolder } from "./state.ts";
 import { Supervised } from "./supervisor.ts";
-import { heldSvid, pemOf, renewalDelayMs, SvidHolder } from "./svid.ts";
+import { pemOf, SvidHolder } from "./svid.ts";
 import { startWorkloadApi } from "./workload-api.ts";
 
 export interface AgentOptions {
@@ -36,6 +36,8 @@ export interface AgentStatus {
   readonly proxyPid: number | undefined;
   readonly proxyRestarts: number;
   readonly svidExpires: string;
+  /** Why the identity could not be renewed, though it was due; it is in use until it expires. */
+  readonly renewalProblem?: string;
   readonly isReady: boolean;
   readonly problems: readonly string[];
   /** When the control plane last heard of us; undefined: not since the agent started. */
@@ -68,6 +70,7 @@ class Agent {
   /** Why the proxy serves nobody; undefined: it does. */
   #proxyProblem: string | undefined = "the proxy has not started yet";
   #lastReport: string | undefined;
+  #renewalProblem: string | undefined;
 
   constructor(options: AgentOptions, stop: AbortSignal) {
     this.#options = options;
@@ -147,7 +150,7 @@ class Agent {
         delayMs = await this.#client.report(problems.length === 0, problems.join("; "));
         // While it starts, the sooner it is known to be ready the better.
         if (this.#proxyProblem !== undefined) delayMs = Math.min(delayMs, STARTING_REPORT_MS);
-        this.#lastReport = new Date(this.#options.clock.wallMs()).toISOString();
+        this.#lastReport = isoTime(this.#options.clock.wallMs());
         backoff.reset();
       } catch (error) {
         if (this.#stop.aborted) return;
@@ -160,32 +163,28 @@ class Agent {
 
   async #keepRenewed(): Promise<void> {
     const { clock, log, state } = this.#options;
-    const backoff = new Backoff(1_000, 60_000, 0.2);
-    while (!this.#stop.aborted) {
-      await this.#pauseUntil(() => renewalDelayMs(this.#svids.current, clock.wallMs()));
-      if (this.#stop.aborted) return;
-      try {
-        const { key, anchors, spiffeId } = this.#svids.current;
-        const csr = await newCsr(key, { type: "url", value: spiffeId });
-        const { chain } = await this.#client.renew(csr);
-        const next = heldSvid(spiffeId, chain, key, anchors);
-        state.writeSvid(pemOf(chain));
-        this.#svids.set(next);
-        backoff.reset();
-        log.info("identity renewed", { expires: new Date(next.notAfterMs).toISOString() });
-      } catch (error) {
-        if (this.#stop.aborted) return;
-        log.error("cannot renew identity", { error: messageOf(error) });
-        await this.#pause(backoff.next());
-      }
-    }
+    await keepRenewed({
+      svids: this.#svids,
+      renew: async (csr) => (await this.#client.renew(csr)).chain,
+      keep: ({ chain }) => state.writeSvid(pemOf(chain)),
+      onProblem: (problem) => {
+        this.#renewalProblem = problem;
+      },
+      clock,
+      pause: (ms) => this.#pause(ms),
+      log,
+      signal: this.#stop,
+    });
   }
 
   #problems(): string[] {
     const dead = this.#round.dead.map(({ port, cause }) => `port ${port}: ${cause}`);
     const unknown = this.#round.isReady || dead.length > 0 ? [] : ["not probed yet"];
     const proxy = this.#proxyProblem === undefined ? [] : [this.#proxyProblem];
-    return [...proxy, ...dead, ...unknown, ...this.#bypass];
+    const { notAfterMs } = this.#svids.current;
+    const isExpired = this.#options.clock.wallMs() > notAfterMs;
+    const expired = isExpired ? [`the identity expired at ${isoTime(notAfterMs)}`] : [];
+    return [...expired, ...proxy, ...dead, ...unknown, ...this.#bypass];
   }
 
   #findBypasses(): string[] {
@@ -226,24 +225,22 @@ class Agent {
       pid: process.pid,
       proxyPid: this.#proxy?.pid,
       proxyRestarts: this.#proxy?.restarts ?? 0,
-      svidExpires: new Date(this.#svids.current.notAfterMs).toISOString(),
+      svidExpires: isoTime(this.#svids.current.notAfterMs),
+      ...(this.#renewalProblem === undefined ? {} : { renewalProblem: this.#renewalProblem }),
       isReady: problems.length === 0,
       problems,
       lastReport: this.#lastReport,
     };
   }
 
-  /** The wall clock may jump: what is due is asked again every minute. */
-  async #pauseUntil(leftMs: () => number): Promise<void> {
-    for (let left = leftMs(); left > 0 && !this.#stop.aborted; left = leftMs()) {
-      await this.#pause(Math.min(left, 60_000));
-    }
-  }
-
   async #pause(ms: number): Promise<void> {
     // Only the signal ends the sleep early, and every loop looks at it.
     await sleep(ms, undefined, { signal: this.#stop }).catch(() => undefined);
   }
+}
+
+function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
 }
 
 function proxySettings(membership: Membership, state: StateFolder): ProxySettings {

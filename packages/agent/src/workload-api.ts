@@ -36,8 +36,13 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Asy
         log.warn("identity refused to a local process", { uid: who?.uid, pid: who?.pid });
         throw new GrpcError(GrpcStatus.permissionDenied, "no identity issued");
       }
-      for (let sent: unknown; !signal.aborted; await svids.changed(signal)) {
-        if (sent === svids.current) continue;
+      let sent: unknown;
+      while (!signal.aborted) {
+        // Compared right before waiting: it may have changed while the last one was written.
+        if (sent === svids.current) {
+          await svids.changed(signal);
+          continue;
+        }
         sent = svids.current;
         yield { svids: [workloadSvid(svids.current)] };
       }

@@ -141,7 +141,7 @@ if (import.meta.main) {
     err: (line) => process.stderr.write(`${line}\n`),
     env: (name) => process.env[name],
     stop: stop.signal,
-    hasColor: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+    hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
   });
 }
