@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { run } from "node:test";
 import { spec, type TestEvent } from "node:test/reporters";
 import { ROOT } from "./test-suites.ts";
+import { cacheDir } from "./tools.ts";
 
 export type Outcome = "pass" | "fail" | "skip" | "todo";
 
@@ -40,6 +41,8 @@ export async function runTests(
   groups: readonly TestGroup[],
   pattern?: string,
 ): Promise<{ readonly tests: TestRecord["tests"]; readonly ok: boolean }> {
+  // Each file is a process of its own: what was compiled for one is there for the next.
+  process.env["NODE_COMPILE_CACHE"] ??= join(cacheDir(), "compile");
   const tests: TestRecord["tests"][number][] = [];
   let ok = true;
   const note = (event: TestEvent): void => {
