@@ -25,10 +25,11 @@ export async function leaveMesh(state: StateFolder): Promise<LeaveResult> {
   await stopAgent(state);
   const localAddress = membership.mesh.loopbackMesh === "" ? undefined : membership.ip;
   const settings = { localAddress, timeoutMs: CALL_TIMEOUT_MS };
-  const svid = loadHeldSvid(state, membership);
-  const client = new ExpansionClient(membership.expansion, () => svid, settings);
   let deregistered: string | true = true;
   try {
+    // Damaged files must not keep the rules in place either.
+    const svid = loadHeldSvid(state, membership);
+    const client = new ExpansionClient(membership.expansion, () => svid, settings);
     await client.leave();
   } catch (error) {
     deregistered = messageOf(error);
