@@ -6,6 +6,19 @@ import { test } from "node:test";
 import { leaveMesh } from "./leave.ts";
 import { type Membership, StateFolder } from "./state.ts";
 
+const PARTS = {
+  namespace: "shop",
+  name: "vm",
+  network: "default",
+  spiffeId: "spiffe://mesh.test/ns/shop/external/vm",
+  serverName: "vm.shop.external.mesh.test",
+  ports: [],
+  ip: "127.79.5.2",
+  mode: "rootless",
+  listeners: [],
+  allowBypass: false,
+} as const;
+
 test("leaveMesh() leaves with a damaged identity too, and says that nobody was told", async () => {
   const folder = mkdtempSync(join(tmpdir(), "heddle-leave-"));
   try {
@@ -15,7 +28,7 @@ test("leaveMesh() leaves with a damaged identity too, and says that nobody was t
     state.writeSvid("damaged");
     const expansion = { addresses: ["127.79.5.1:1"], serverName: "expansion.test" };
     const mesh = { loopbackMesh: "" } as Membership["mesh"];
-    state.write({ name: "vm", mode: "rootless", expansion, mesh } as Membership);
+    state.write({ ...PARTS, mesh, expansion });
     const { deregistered } = await leaveMesh(state);
     assert.notEqual(deregistered, true);
     assert.equal(state.exists, false);
