@@ -8,6 +8,8 @@ export class HeaderMap {
   /** Name, value, name, value, …; the strings from `#end` on are empty. */
   readonly #flat: string[] = [];
   #end = 0;
+  /** A bit for each length that a name has or had: most lookups are for names that are not there. */
+  #lengths = 0;
   /** Names marked by `markSensitive`; mostly there are none. */
   #sensitive: string[] | undefined;
 
@@ -34,6 +36,7 @@ export class HeaderMap {
 
   /** The first value of `name`, which is lower-case. */
   get(name: string): string | undefined {
+    if (((this.#lengths >>> (name.length & 31)) & 1) === 0) return undefined;
     const flat = this.#flat;
     for (let i = 0; i < this.#end; i += 2) if (flat[i] === name) return flat[i + 1];
     return undefined;
@@ -56,6 +59,7 @@ export class HeaderMap {
     this.#flat[end] = name;
     this.#flat[end + 1] = value;
     this.#end = end + 2;
+    this.#lengths |= 1 << (name.length & 31);
   }
 
   /** Replaces every field of this name by one, in the place of the first. */
@@ -72,12 +76,13 @@ export class HeaderMap {
 
   /** Removes every field of this name. */
   delete(name: string): void {
-    this.#deleteFrom(0, name);
+    if (((this.#lengths >>> (name.length & 31)) & 1) !== 0) this.#deleteFrom(0, name);
   }
 
   /** Keeps the room, but no string. */
   clear(): void {
     this.#cut(0);
+    this.#lengths = 0;
     this.#sensitive = undefined;
   }
 
@@ -96,6 +101,7 @@ export class HeaderMap {
     const copy = new HeaderMap();
     for (let i = 0; i < this.#end; i++) copy.#flat.push(this.#flat[i]!);
     copy.#end = this.#end;
+    copy.#lengths = this.#lengths;
     copy.#sensitive = this.#sensitive?.slice();
     return copy;
   }

@@ -33,15 +33,8 @@ export class FieldLines {
       out.latin1(this.#lines[slot]!);
       return;
     }
-    check(name, value);
     const start = out.end;
-    out.room(name.length + value.length + 4);
-    out.latin1(name);
-    out.byte(0x3a);
-    out.byte(0x20);
-    out.latin1(value);
-    out.byte(0x0d);
-    out.byte(0x0a);
+    writeChecked(out, name, value);
     if (this.#missed[slot] !== hash) {
       this.#missed[slot] = hash;
     } else if (this.#credits[slot]! > 0) {
@@ -62,22 +55,35 @@ function hashOf(name: string, value: string): number {
     hash = Math.imul(hash ^ value.charCodeAt(length >>> 1), 0x01000193);
     hash = Math.imul(hash ^ value.charCodeAt(0), 0x01000193);
   }
-  // A name may be empty here, which `check` refuses.
+  // A name may be empty here, which is refused later.
   return Math.imul(hash ^ name.charCodeAt(name.length >>> 1), 0x01000193);
 }
 
-function check(name: string, value: string): void {
+/** One pass checks and copies: most lines that come here come once. */
+function writeChecked(out: OutBuffer, name: string, value: string): void {
+  out.room(name.length + value.length + 4);
+  const { bytes } = out;
+  let at = out.end;
   let isToken = name.length > 0;
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);
     if (code > 0x7f || TOKEN[code] !== code) isToken = false;
+    bytes[at++] = code;
   }
+  bytes[at++] = 0x3a;
+  bytes[at++] = 0x20;
   // Finding anything else here means that a layer let something through.
   let isText = true;
   for (let i = 0; i < value.length; i++) {
-    if (FIELD_TEXT[value.charCodeAt(i)] !== 1) isText = false;
+    const code = value.charCodeAt(i);
+    if (FIELD_TEXT[code] !== 1) isText = false;
+    bytes[at++] = code;
   }
-  if (isToken && isText) return;
-  const found = isToken ? `the value of ${name}` : "a field name";
-  throw new MeshError("http1_unwritable", "self", `Cannot write HTTP/1 message: ${found}`);
+  bytes[at++] = 0x0d;
+  bytes[at++] = 0x0a;
+  if (!isToken || !isText) {
+    const found = isToken ? `the value of ${name}` : "a field name";
+    throw new MeshError("http1_unwritable", "self", `Cannot write HTTP/1 message: ${found}`);
+  }
+  out.end = at;
 }
