@@ -27,6 +27,7 @@ const LINES: readonly RegExp[] = [
   /a WebSocket: /,
   /grpc-js to grpc-js: /,
   /mutually authenticated: /,
+  /a foreign user in the proxy's group is given spiffe:\/\/.*\/client/,
   /a policy denies one route: /,
   /the control plane is away: /,
   /kill -9 of the agent: /,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ROOT } from "./test-suites.ts";
@@ -53,6 +53,17 @@ test("every ./heddle command that the README names has help", () => {
       encoding: "utf8",
     });
     assert.equal(status, 0, `${name}: ${stderr}`);
+  }
+});
+
+test("every file that the threat model, the architecture and the compatibility page name is there", () => {
+  for (const page of ["docs/threat-model.md", "ARCHITECTURE.md", "docs/compatibility.md"]) {
+    const text = readFileSync(join(ROOT, page), "utf8");
+    const named = [...text.matchAll(/`((?:packages|e2e|scripts|docs|bench)\/[^`\s]*)`/g)];
+    assert.ok(named.length > 0, page);
+    for (const [, path] of named) {
+      assert.ok(globSync(path!, { cwd: ROOT }).length > 0, `${page} names ${path}`);
+    }
   }
 });
 

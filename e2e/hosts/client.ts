@@ -9,7 +9,7 @@ import { ECHO } from "./protocols.ts";
 
 const [kind, address = "", marker = ""] = process.argv.slice(2);
 const [host = "", port] = address.split(":");
-const call = { smtp, websocket, grpc }[kind ?? ""];
+const call = { smtp, websocket, grpc, svid }[kind ?? ""];
 if (call === undefined) throw new Error(`Cannot speak ${kind}`);
 console.log(await call());
 
@@ -42,6 +42,28 @@ async function websocket(): Promise<string> {
     got = Buffer.concat([got, (await once(socket, "data"))[0]]);
   socket.end();
   return String(got.subarray(2));
+}
+
+/** What the SPIFFE Workload API says of who calls; `address` is its socket. */
+async function svid(): Promise<string> {
+  const { loadSync } = await import("@grpc/proto-loader");
+  const { loadPackageDefinition, Metadata } = await import("@grpc/grpc-js");
+  const proto = new URL("../../packages/api/proto/workload.proto", import.meta.url).pathname;
+  const Client = loadPackageDefinition(loadSync(proto))["SpiffeWorkloadAPI"] as ReturnType<
+    typeof makeGenericClientConstructor
+  >;
+  const client = new Client(`unix:${address}`, credentials.createInsecure());
+  const metadata = new Metadata();
+  metadata.set("workload.spiffe.io", "true");
+  const stream = client["FetchX509SVID"]!({}, metadata);
+  try {
+    const [{ svids }] = await once(stream, "data");
+    return svids[0].spiffeId;
+  } finally {
+    stream.on("error", () => {});
+    stream.cancel();
+    client.close();
+  }
 }
 
 async function grpc(): Promise<string> {

@@ -1,5 +1,7 @@
 /** What the story proves beyond that each program is answered. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { PROXY_GID } from "@heddle/agent/capture-plan";
 import { eventually, type Mesh } from "@heddle/cli/mesh";
 import {
   AUTHORIZATION_POLICIES,
@@ -34,6 +36,21 @@ export async function identities(client: Host, server: Host): Promise<string> {
   assert.match(clientId, /^spiffe:\/\/.*\/client$/);
   assert.match(serverId, /^spiffe:\/\/.*\/server$/);
   return `${made} connections made to ${serverId}, ${taken} taken from ${clientId}`;
+}
+
+/**
+ * Who runs as a user of its own in the proxy's group gets the identity; another user cannot even
+ * connect. @returns the SPIFFE id.
+ */
+export async function identityForOthers(host: Host, socket: string): Promise<string> {
+  const asked = (gid: number): Promise<string> => {
+    const as = ["setpriv", "--reuid=65534", `--regid=${gid}`, "--clear-groups"];
+    const client = join(import.meta.dirname, "client.ts");
+    const node = [process.execPath, "--disable-warning=ExperimentalWarning", client];
+    return onHost(host, [...as, ...node, "svid", socket]);
+  };
+  await assert.rejects(asked(65534), /EACCES|UNAVAILABLE/);
+  return (await asked(PROXY_GID)).trim();
 }
 
 /** Nobody may read `/admin`, everybody the rest. @returns what the refused request was told. */

@@ -12,7 +12,7 @@ import { selfCommand } from "@heddle/cli/self";
 import { NAMESPACES, SERVICES } from "@heddle/kube/types/core";
 import { type Host, type Network, on, onHost, run } from "./namespaces.ts";
 import type { Flow } from "./packets.ts";
-import { identities, refusal } from "./proofs.ts";
+import { identities, identityForOthers, refusal } from "./proofs.ts";
 
 export const HOSTS = ["control", "client", "server"] as const;
 
@@ -72,6 +72,8 @@ export async function tellStory({ network, folder, stop, isOnce }: Story): Promi
       say(`${what}: ${answer.trim().split("\n").at(-1)}`);
     }
     say(`mutually authenticated: ${await identities(client, server)}`);
+    const socket = join(folder, "client", "workload.sock");
+    say(`a foreign user in the proxy's group is given ${await identityForOthers(client, socket)}`);
     const url = `http://${cluster}:${PORTS.web}`;
     say(`a policy denies one route: ${await refusal(mesh, NAMESPACE, client, url, stop)}`);
     say(`the control plane is away: ${await withoutControl(mesh, client, cluster)}`);

@@ -91,9 +91,11 @@ class Agent {
       installCapture(findFirewall(), captureSettings(membership));
     }
     const uid = process.getuid?.() ?? 0;
-    const allowedGids = membership.mode === "captured" ? [PROXY_GID] : [];
-    const api = { path: state.workloadSocket, svids: this.#svids, allowedUids: [uid], allowedGids };
-    parts.use(await startWorkloadApi({ ...api, log }));
+    const api = { path: state.workloadSocket, svids: this.#svids, allowedUids: [uid], log };
+    const isCaptured = membership.mode === "captured";
+    // So that a proxy under a user of its own can have the identity, ours or another's.
+    if (isCaptured) state.letThrough(PROXY_GID);
+    parts.use(await startWorkloadApi(isCaptured ? { ...api, allowedGid: PROXY_GID } : api));
     parts.use(await this.#startAdmin());
     this.#proxy = new Supervised(
       {

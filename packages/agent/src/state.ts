@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   fsyncSync,
   mkdirSync,
@@ -105,6 +106,12 @@ export class StateFolder {
       throw new MeshError("state_dir_taken", "client", message);
     }
     chmodSync(this.path, 0o700);
+  }
+
+  /** Members of this group may pass through the folder, to a socket that is theirs; not look around. */
+  letThrough(gid: number): void {
+    chownSync(this.path, process.getuid!(), gid);
+    chmodSync(this.path, 0o710);
   }
 
   write(membership: Membership): void {

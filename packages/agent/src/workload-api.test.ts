@@ -50,8 +50,7 @@ class World implements AsyncDisposable {
     const svids = new SvidHolder(await newSvid(ca));
     const folder = mkdtempSync(join(tmpdir(), "heddle-workload-"));
     const path = join(folder, "workload.sock");
-    const who = { allowedUids: uids, allowedGids: [] };
-    const api = await startWorkloadApi({ path, svids, ...who, log: Log.silent() });
+    const api = await startWorkloadApi({ path, svids, allowedUids: uids, log: Log.silent() });
     return new World(ca, svids, folder, api);
   }
 

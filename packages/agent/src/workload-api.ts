@@ -1,3 +1,4 @@
+import { chmodSync, chownSync } from "node:fs";
 import { SpiffeWorkloadAPI } from "@heddle/api/gen/workload_pb";
 import type { Log } from "@heddle/base/log";
 import { GrpcError } from "@heddle/net/grpc/error";
@@ -12,7 +13,8 @@ export interface WorkloadApiOptions {
   readonly svids: SvidHolder;
   /** Users who may have the identity; what the socket's mode lets through is asked again. */
   readonly allowedUids: readonly number[];
-  readonly allowedGids: readonly number[];
+  /** A group that may have it too, whoever its members are. The socket becomes the group's. */
+  readonly allowedGid?: number;
   readonly log: Log;
 }
 
@@ -21,7 +23,7 @@ export interface WorkloadApiOptions {
  * whenever it changes. Callers are known by the credentials that the kernel gives.
  */
 export async function startWorkloadApi(options: WorkloadApiOptions): Promise<AsyncDisposable> {
-  const { path, svids, allowedUids, allowedGids, log } = options;
+  const { path, svids, allowedUids, allowedGid, log } = options;
   const grpc = new GrpcServer({ log });
   grpc.add(SpiffeWorkloadAPI, {
     async *fetchX509SVID(_request, { metadata, peer, signal }) {
@@ -31,7 +33,7 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Asy
       }
       const who = peer.credentials;
       const isAllowed =
-        who !== undefined && (allowedUids.includes(who.uid) || allowedGids.includes(who.gid));
+        who !== undefined && (allowedUids.includes(who.uid) || allowedGid === who.gid);
       if (!isAllowed) {
         log.warn("identity refused to a local process", { uid: who?.uid, pid: who?.pid });
         throw new GrpcError(GrpcStatus.permissionDenied, "no identity issued");
@@ -57,6 +59,10 @@ export async function startWorkloadApi(options: WorkloadApiOptions): Promise<Asy
     });
     connections.add(connection);
   });
+  if (allowedGid !== undefined) {
+    chownSync(path, process.getuid!(), allowedGid);
+    chmodSync(path, 0o660);
+  }
   return {
     [Symbol.asyncDispose]: async () => {
       await listener.close();
