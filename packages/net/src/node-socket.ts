@@ -174,7 +174,10 @@ export class NodeSocket implements Socket {
     this.#isOpen = false;
     this.#isPaused = false;
     this.#toldEnd = false;
-    if (bytes.length > 0) this.#backlog.unshift(bytes);
+    if (bytes.length === 0) return;
+    this.#backlog.unshift(bytes);
+    // They will be counted when they are read again.
+    this.bytesRead -= bytes.length;
   }
 
   /**

@@ -187,6 +187,7 @@ test("peek ends without a verdict when it is told to, and takes nothing", async 
     decide: (bytes) => ({ value: Buffer.from(bytes).toString(), consumed: 0 }),
   });
   assert.equal(found.value, "half a li");
+  assert.equal(socket.bytesRead, 0, "what was put back counts once it is read");
   near.destroy();
   socket.destroy();
 });

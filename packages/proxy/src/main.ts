@@ -62,6 +62,7 @@ export async function runProxy(
     }),
     policies,
     metrics,
+    transport,
     runtime,
   });
   // All sides stop accepting at once, and share one grace.

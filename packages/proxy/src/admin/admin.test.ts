@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { dial } from "@heddle/net/dialer";
 import { TestCa } from "@heddle/testkit/ca";
+import { newCredentials } from "@heddle/testkit/mesh-ends";
 import { InboundMetrics } from "../inbound/metrics.ts";
 import { PortPolicies } from "../inbound/port-policies.ts";
-import { ask, Http2Asker } from "../testing/apps.ts";
+import { TransportFamilies } from "../tcp/transport-metrics.ts";
+import { ask, askHttp1, Http2Asker } from "../testing/apps.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 import { AdminRoutes, type AdminRoutesOptions } from "./routes.ts";
 import { startAdmin } from "./server.ts";
@@ -37,6 +41,7 @@ async function stage(options: Partial<AdminRoutesOptions> = {}): Promise<Scene> 
     }),
     policies,
     metrics: new InboundMetrics(runtime.metrics),
+    transport: new TransportFamilies(runtime.metrics),
     runtime,
   });
   return {
@@ -68,19 +73,45 @@ test("the admin port speaks HTTP/1 and HTTP/2 in plaintext", async () => {
   assert.equal((await ask(scene.port, { path: "/live" })).status, 200);
 });
 
-test("/metrics is text that ends with # EOF, compressed for whoever takes gzip", async () => {
+test("[E02] once certified, the admin port speaks TLS too, and plaintext still", async () => {
+  await using scene = await stage();
+  const credentials = await newCredentials(ca, { sans: [{ dns: "prometheus.example" }] });
+  const tls = { credentials, serverName: TEST_ID, serverId: TEST_ID };
+  const at = { ip: "127.0.0.1", port: scene.port };
+  const secure = await dial({ address: at, timeoutMs: 5_000, tls });
+  assert.equal((await askHttp1(secure, { path: "/live" })).status, 200);
+  assert.equal((await ask(scene.port, { path: "/live" })).status, 200);
+});
+
+test("[J01] [J02] admin requests and connections are counted as inbound, on one side only", async () => {
+  await using scene = await stage();
+  await ask(scene.port, { path: "/live" });
+  const at = ['direction="inbound"', `target_addr="127.0.0.1:${scene.port}"`];
+  assert.equal(scene.world.metric("request_total", ...at), 1);
+  assert.equal(scene.world.metric("response_total", ...at, 'status_code="200"'), 1);
+  assert.equal(scene.world.metric("tcp_open_total", ...at, 'peer="src"'), 1);
+  const closed = (): number | undefined =>
+    scene.world.metric("tcp_close_total", ...at, 'peer="src"');
+  while (closed() !== 1) await nextTurn();
+  assert.equal(scene.world.metric("tcp_open_connections", ...at, 'peer="src"'), 0);
+  assert.doesNotMatch(scene.world.metrics(), /peer="dst"/);
+});
+
+test("[J22] /metrics is text that ends with # EOF, compressed for whoever takes gzip", async () => {
   await using scene = await stage();
   const plain = await ask(scene.port, { path: "/metrics" });
   assert.equal(plain.headers.get("content-type"), "text/plain");
   assert.match(plain.body, /# EOF\n$/);
-  const response = await fetch(`http://127.0.0.1:${scene.port}/metrics`, {
-    headers: { "accept-encoding": "gzip" },
-  });
-  assert.equal(response.headers.get("content-encoding"), "gzip");
-  assert.match(await response.text(), /# EOF\n$/);
+  for (const accepted of ["gzip", "deflate, gzip", "gzip,deflate", "brotli,gzip,deflate"]) {
+    const response = await fetch(`http://127.0.0.1:${scene.port}/metrics`, {
+      headers: { "accept-encoding": accepted },
+    });
+    assert.equal(response.headers.get("content-encoding"), "gzip", accepted);
+    assert.match(await response.text(), /# EOF\n$/);
+  }
 });
 
-test("/env.json shows the environment, all of it or what is asked for", async () => {
+test("[J23] [J24] /env.json shows the environment, all of it or what is asked for", async () => {
   await using scene = await stage();
   const at = async (path: string): Promise<readonly [number, unknown]> => {
     const { status, body } = await ask(scene.port, { path });

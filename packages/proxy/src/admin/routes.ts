@@ -4,12 +4,12 @@ import {
   type BodySink,
   DISCARD,
   type Flow,
+  type HttpService,
   NO_FLOW,
   type RequestHead,
   type ResponseSink,
 } from "@heddle/net/http";
 import { HeaderMap } from "@heddle/wire/http/headers";
-import type { AdmittedService } from "../inbound/admission.ts";
 import { recordOf } from "../record.ts";
 import type { Runtime } from "../runtime.ts";
 
@@ -35,7 +35,7 @@ const MAX_BODY_BYTES = 16_384;
 const LOCAL_ONLY: Answer = { status: 403, body: "Requests are only permitted from localhost." };
 
 /** What the admin port serves: `proxy-behaviour` 13. */
-export class AdminRoutes implements AdmittedService {
+export class AdminRoutes implements HttpService {
   readonly #options: AdminRoutesOptions;
 
   constructor(options: AdminRoutesOptions) {

@@ -1,29 +1,35 @@
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Client } from "@heddle/model/authorization";
 import { parseIp } from "@heddle/model/network";
+import type { HttpService } from "@heddle/net/http";
 import { type Accepted, type Listener, startListener } from "@heddle/net/listener";
 import { detectTls } from "@heddle/net/tls-detect";
 import { TlsTerminator } from "@heddle/net/tls-server";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
 import { clientIdentity, parseLeaf } from "@heddle/wire/x509/leaf";
 import { Connections } from "../connections.ts";
+import { formatSocket } from "../discovery/endpoint.ts";
 import type { HostPort } from "../env-values.ts";
 import type { Http2ServerConfig } from "../http/config.ts";
+import { targetLabels } from "../http/metrics.ts";
 import { serveHttp } from "../http/serve.ts";
-import { Admission, type AdmittedService } from "../inbound/admission.ts";
+import { Admission } from "../inbound/admission.ts";
+import { MeasuredApp } from "../inbound/app-exchange.ts";
 import { ClientIdHeader } from "../inbound/client-id.ts";
-import type { InboundMetrics, TlsLabels } from "../inbound/metrics.ts";
+import { type InboundMetrics, serverLabels, type TlsLabels } from "../inbound/metrics.ts";
 import type { PortPolicies } from "../inbound/port-policies.ts";
 import type { Runtime } from "../runtime.ts";
 import type { SocketConfig } from "../tcp/config.ts";
 import { detectHttp } from "../tcp/detect-http.ts";
+import type { TransportFamilies } from "../tcp/transport-metrics.ts";
 
 export interface AdminOptions {
   readonly listen: HostPort;
   readonly accept: SocketConfig;
-  readonly routes: AdmittedService;
+  readonly routes: HttpService;
   readonly policies: PortPolicies;
   readonly metrics: InboundMetrics;
+  readonly transport: TransportFamilies;
   readonly runtime: Runtime;
 }
 
@@ -54,7 +60,7 @@ const HTTP2: Http2ServerConfig = {
  * there is one. Requests are admitted by the policy of this port like any inbound one.
  */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const { runtime, routes, policies, metrics, listen, accept } = options;
+  const { runtime, policies, metrics, transport, listen, accept } = options;
   const { identity, guard, clock, log } = runtime;
   const terminator = new TlsTerminator({ credentials: identity.credentials, guard, clock });
   const connections = new Connections();
@@ -82,9 +88,17 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     const target = metrics.target(own, port, tls);
     const who = tlsId ?? `${clientAddress.ip} without identity`;
     const policy = policies.get(port);
+    const routes = new MeasuredApp(options.routes, clock, formatSocket(own, port));
     const admission = new Admission(routes, policy, client, who, target, runtime);
+    const labels = {
+      direction: "inbound",
+      peer: "src",
+      ...targetLabels(own, port),
+      ...tls,
+      ...serverLabels(policy.current.server, port),
+    };
     policy.hold();
-    serveHttp(ready, new ClientIdHeader(admission, tlsId), {
+    serveHttp(transport.bind(labels).measure(ready), new ClientIdHeader(admission, tlsId), {
       version: value === "timeout" ? timedOut : value,
       http2: HTTP2,
       edge: {
