@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 import { credentials, makeGenericClientConstructor } from "@grpc/grpc-js";
 import { ECHO } from "./protocols.ts";
 
+const NOBODY = 65_534;
+
 const [kind, address = "", marker = ""] = process.argv.slice(2);
 const [host = "", port] = address.split(":");
 const call = { smtp, websocket, grpc, svid }[kind ?? ""];
@@ -44,7 +46,7 @@ async function websocket(): Promise<string> {
   return String(got.subarray(2));
 }
 
-/** What the SPIFFE Workload API says of who calls; `address` is its socket. */
+/** What the SPIFFE Workload API on the socket `address` says to a user of the group `marker`. */
 async function svid(): Promise<string> {
   const { loadSync } = await import("@grpc/proto-loader");
   const { loadPackageDefinition, Metadata } = await import("@grpc/grpc-js");
@@ -55,6 +57,10 @@ async function svid(): Promise<string> {
   const client = new Client(`unix:${address}`, credentials.createInsecure());
   const metadata = new Metadata();
   metadata.set("workload.spiffe.io", "true");
+  // Only now: nobody else may be able to read this file.
+  process.setgroups!([]);
+  process.setgid!(Number(marker));
+  process.setuid!(NOBODY);
   const stream = client["FetchX509SVID"]!({}, metadata);
   try {
     const [{ svids }] = await once(stream, "data");

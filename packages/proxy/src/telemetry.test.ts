@@ -5,13 +5,14 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "@heddle/base/clock";
-import { dial } from "@heddle/net/dialer";
+import { Http2Client } from "@heddle/net/http2/client";
+import { writeTransportHeader } from "@heddle/net/transport-header";
 import { TestCa } from "@heddle/testkit/ca";
 import { newCredentials } from "@heddle/testkit/mesh-ends";
-import { TRANSPORT_PROTOCOL } from "@heddle/wire/transport-header/transport-header";
 import { addProcessMetrics } from "./process-metrics.ts";
 import { APP_IP, ask, type Handler, Http2Asker, TestApp } from "./testing/apps.ts";
 import type { UpdateInit } from "./testing/control.ts";
+import { dialMeshed, PEER_ID } from "./testing/mesh-client.ts";
 import { balanced, detect, opaque, weightedAddr } from "./testing/messages.ts";
 import { Script } from "./testing/script.ts";
 import { TEST_ID, TestWorld } from "./testing/world.ts";
@@ -282,16 +283,12 @@ test("[J29] an address that is not ours is refused before anything is detected",
 });
 
 /** A client of HTTP/2 over mutual TLS; with `appPort` by the direct port. */
-async function meshed(port: number, appPort?: number) {
-  const { Http2Client } = await import("@heddle/net/http2/client");
-  const { writeTransportHeader } = await import("@heddle/net/transport-header");
-  const ip = appPort === undefined ? "127.0.0.1" : APP_IP;
-  const id = "peer.default.serviceaccount.identity.linkerd.cluster.local";
-  const credentials = await newCredentials(ca, { sans: [{ dns: id }] });
-  const alpn = appPort === undefined ? {} : { alpn: [TRANSPORT_PROTOCOL] };
-  const tls = { credentials, serverName: TEST_ID, serverId: TEST_ID, ...alpn };
-  const socket = await dial({ address: { ip, port }, timeoutMs: 5_000, tls });
-  if (appPort !== undefined) {
+async function meshed(port: number, appPort?: number): Promise<Http2Client> {
+  const credentials = await newCredentials(ca, { sans: [{ dns: PEER_ID }] });
+  const isDirect = appPort !== undefined;
+  const at = { ip: isDirect ? APP_IP : "127.0.0.1", port };
+  const socket = await dialMeshed(credentials, at, isDirect);
+  if (isDirect) {
     const header = { port: appPort, name: undefined, protocol: "http2" } as const;
     assert.equal(writeTransportHeader(socket, header), true);
   }

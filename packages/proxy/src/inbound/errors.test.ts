@@ -9,7 +9,6 @@ import type { Socket } from "@heddle/net/transport";
 import { writeTransportHeader } from "@heddle/net/transport-header";
 import { TestCa } from "@heddle/testkit/ca";
 import { newCredentials } from "@heddle/testkit/mesh-ends";
-import { TRANSPORT_PROTOCOL } from "@heddle/wire/transport-header/transport-header";
 import {
   type Answer,
   APP_IP,
@@ -20,9 +19,9 @@ import {
   Http2Asker,
   TestApp,
 } from "../testing/apps.ts";
+import { dialMeshed, PEER_ID } from "../testing/mesh-client.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 
-const PEER_ID = "peer.default.serviceaccount.identity.linkerd.cluster.local";
 const GRPC = { method: "POST", headers: { "content-type": "application/grpc" } };
 
 let ca: TestCa;
@@ -36,12 +35,9 @@ async function startWorld(env: Record<string, string> = {}): Promise<TestWorld> 
   return await TestWorld.start({ anchors: ca.pem, leaf, env });
 }
 
-/** A connection as another proxy makes it. */
-async function meshed(port: number, alpn?: string): Promise<Socket> {
+async function meshed(port: number, isDirect = false): Promise<Socket> {
   const credentials = await newCredentials(ca, { sans: [{ dns: PEER_ID }] });
-  const named = { serverName: TEST_ID, serverId: TEST_ID };
-  const tls = { credentials, ...named, ...(alpn === undefined ? {} : { alpn: [alpn] }) };
-  return await dial({ address: { ip: "127.0.0.1", port }, timeoutMs: 5_000, tls });
+  return await dialMeshed(credentials, { ip: "127.0.0.1", port }, isDirect);
 }
 
 /** One request by HTTP/2 over mutual TLS. */
@@ -183,7 +179,7 @@ test("[L13] direct connections are counted by session and client", async () => {
   const named = [undefined, "web.default.svc.cluster.local"];
   for (const protocol of ["http1", "http2", undefined] as const) {
     for (const name of named) {
-      const socket = await meshed(port, TRANSPORT_PROTOCOL);
+      const socket = await meshed(port, true);
       const closed = Promise.withResolvers<void>();
       socket.setHandler({
         onData: () => {},

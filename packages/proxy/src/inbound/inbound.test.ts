@@ -5,84 +5,26 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { before, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TestCa } from "@heddle/testkit/ca";
-import { ask, type Handler, Http2Asker, TestApp } from "../testing/apps.ts";
+import { ask, Http2Asker, TestApp } from "../testing/apps.ts";
 import type { ServerInit } from "../testing/control.ts";
+import {
+  EVERYBODY,
+  GET,
+  meta,
+  method,
+  POST,
+  REMOTE,
+  server,
+  stage,
+  stageWith,
+} from "../testing/inbound-stage.ts";
 import { Script } from "../testing/script.ts";
-import { TEST_ID, TestWorld } from "../testing/world.ts";
 
 let ca: TestCa;
 
 before(async () => {
   ca = await TestCa.root();
 });
-
-interface Scene extends AsyncDisposable {
-  readonly world: TestWorld;
-  readonly app: TestApp;
-  /** Of the inbound side; connections go to the application. */
-  readonly port: number;
-}
-
-/** An inbound proxy before one application, whose port's policy is the environment's default. */
-async function stage(
-  handler: Handler = () => ({ body: "hello" }),
-  options: { version?: "http1" | "http2"; env?: Record<string, string> } = {},
-): Promise<Scene> {
-  const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
-  const world = await TestWorld.start({ anchors: ca.pem, leaf, env: options.env ?? {} });
-  const app = await TestApp.start(options.version ?? "http1", handler);
-  const { port } = await world.inbound(app.authority);
-  return {
-    world,
-    app,
-    port,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
-}
-
-const ANYWHERE = [{ net: { ip: { ip: { case: "ipv4", value: 0 } }, prefixLen: 0 } }];
-const meta = (kind: string, name: string) => ({
-  kind: { case: "resource", value: { group: "policy.linkerd.io", kind, name } },
-});
-const EVERYBODY = {
-  metadata: meta("authorizationpolicy", "everybody"),
-  networks: ANYWHERE,
-  authentication: { permit: { case: "unauthenticated", value: {} } },
-};
-const method = (registered: number) => ({
-  method: { type: { case: "registered", value: registered } },
-});
-/** A client from the network: loopback is always admitted. */
-const REMOTE = { localAddress: "127.77.0.20" };
-const GET = 0;
-const POST = 1;
-
-function server(kind: string, value: object, authorizations: object[] = [EVERYBODY]): ServerInit {
-  return {
-    protocol: { kind: { case: kind, value } },
-    labels: { group: "policy.linkerd.io", kind: "server", name: "web" },
-    authorizations,
-  } as ServerInit;
-}
-
-/** Opens a proxy for an application whose policy the controller gives, and waits until it holds. */
-async function stageWith(
-  policy: ServerInit,
-  handler?: Handler,
-): Promise<Scene & { readonly script: Script<ServerInit> }> {
-  const scene = await stage(handler);
-  const appPort = Number(scene.app.authority.split(":")[1]);
-  const script = Script.of(policy);
-  scene.world.control.servers.set(appPort, script);
-  // The first connection starts the watch; its answer shows in which server's name it is counted.
-  for (;;) {
-    await ask(scene.port, { path: "/warm-up" }).catch(() => undefined);
-    if (scene.world.metrics().includes('srv_name="web"')) return { ...scene, script };
-  }
-}
 
 /** An application that speaks first, and echoes. */
 async function tcpApp(
@@ -103,7 +45,7 @@ async function read(socket: Socket, length: number): Promise<string> {
 }
 
 test("[A02] [L01] an HTTP/1 request reaches the application and is answered", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const answer = await ask(scene.port, { path: "/a?b=c", authority: "web.example" });
   assert.equal(answer.status, 200);
   assert.equal(answer.body, "hello");
@@ -115,7 +57,7 @@ test("[A02] [L01] an HTTP/1 request reaches the application and is answered", as
 });
 
 test("[A05] bytes that are no HTTP pass both ways, and each end is passed on", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const { server: app, port: appPort } = await tcpApp("");
   const { port } = await scene.world.inbound(`127.77.0.10:${appPort}`);
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
@@ -128,7 +70,7 @@ test("[A05] bytes that are no HTTP pass both ways, and each end is passed on", a
 
 test("[A07] [K04] a server that speaks first is heard on a port that is called opaque", async () => {
   const { server: app, port: appPort } = await tcpApp("220 ready\r\n");
-  await using scene = await stage(undefined, {
+  await using scene = await stage(ca, undefined, {
     env: { LINKERD2_PROXY_INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION: String(appPort) },
   });
   const { port } = await scene.world.inbound(`127.77.0.10:${appPort}`);
@@ -141,7 +83,7 @@ test("[A07] [K04] a server that speaks first is heard on a port that is called o
 });
 
 test("[A13] HTTP/1 has one upstream connection per host, and uses it again", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   for (const authority of ["a.example", "a.example", "b.example", "a.example"]) {
     await ask(scene.port, { authority });
   }
@@ -149,7 +91,7 @@ test("[A13] HTTP/1 has one upstream connection per host, and uses it again", asy
 });
 
 test("[A14] HTTP/1 with an empty host has an upstream connection for each request", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const socket = connect({ port: scene.port, host: "127.0.0.1" });
   for (let i = 1; i <= 3; i++) {
     socket.write("GET / HTTP/1.1\r\nHost:\r\n\r\n");
@@ -160,13 +102,13 @@ test("[A14] HTTP/1 with an empty host has an upstream connection for each reques
 });
 
 test("[E07] nobody but TLS tells the application who calls", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   await ask(scene.port, { headers: { "l5d-client-id": "admin.example" } });
   assert.equal(scene.app.asked[0]!.head.headers.get("l5d-client-id"), undefined);
 });
 
 test("[F02] [F07] [A25] HTTP/1 that came over HTTP/2 reaches the application as HTTP/1", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   await using client = await Http2Asker.connect(scene.port);
   const answer = await client.ask({ path: "/x", headers: { "l5d-orig-proto": "HTTP/1.1" } });
   assert.equal(answer.headers.get("l5d-orig-proto"), "HTTP/1.1");
@@ -176,7 +118,7 @@ test("[F02] [F07] [A25] HTTP/1 that came over HTTP/2 reaches the application as 
 });
 
 test("[F08] the absolute form of a request is restored", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   await using client = await Http2Asker.connect(scene.port);
   const headers = { "l5d-orig-proto": "HTTP/1.1; absolute-form", host: "other.example" };
   await client.ask({ path: "/x", authority: "web.example", headers });
@@ -185,7 +127,7 @@ test("[F08] the absolute form of a request is restored", async () => {
 });
 
 test("[L03] an application that refuses connections gives an unmeshed client 502, and no reason", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const { authority } = scene.app;
   await scene.app[Symbol.asyncDispose]();
   const { port } = await scene.world.inbound(authority);
@@ -195,7 +137,7 @@ test("[L03] an application that refuses connections gives an unmeshed client 502
 });
 
 test("[L07] HTTP/2 to an application that is away fails fast with 504, without a reason", async () => {
-  await using scene = await stage(undefined, {
+  await using scene = await stage(ca, undefined, {
     version: "http2",
     env: { LINKERD2_PROXY_INBOUND_HTTP_FAILFAST_TIMEOUT: "100ms" },
   });
@@ -217,7 +159,7 @@ test("[L07] HTTP/2 to an application that is away fails fast with 504, without a
 
 test("[K05] bytes that are no HTTP count as such", async () => {
   const { server: app, port: appPort } = await tcpApp("");
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const { port } = await scene.world.inbound(`127.77.0.10:${appPort}`);
   const socket = connect({ port, host: "127.0.0.1" });
   socket.write("certainly not a request");
@@ -232,14 +174,14 @@ test("[K05] bytes that are no HTTP count as such", async () => {
 });
 
 test("[K06] an HTTP/1 request counts as such", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   await ask(scene.port);
   const name = "inbound_tcp_detect_http_results_total";
   assert.equal(scene.world.metric(name, 'result="http/1"'), 1);
 });
 
 test("[K02] the default policy deny lets nobody through", async () => {
-  await using scene = await stage(undefined, {
+  await using scene = await stage(ca, undefined, {
     env: { LINKERD2_PROXY_INBOUND_DEFAULT_POLICY: "deny" },
   });
   await assert.rejects(ask(scene.port));
@@ -248,7 +190,7 @@ test("[K02] the default policy deny lets nobody through", async () => {
 });
 
 test("[A11] [K03] a connection to the inbound port itself must be mutual TLS", async () => {
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const { port, ip } = await scene.world.inbound();
   const socket = connect({ port, host: ip });
   socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -275,7 +217,7 @@ const ROUTES = (get: object[], post: object[]) => ({
 });
 
 test("[K10] [K22] [K23] routes admit, refuse and are not found; a new policy counts from the next request on", async () => {
-  await using scene = await stageWith(server("detect", ROUTES([EVERYBODY], []), []));
+  await using scene = await stageWith(ca, server("detect", ROUTES([EVERYBODY], []), []));
   const opened = (): number =>
     [...scene.world.metrics().matchAll(/^tcp_open_total\{.*peer="src".*\} (\d+)$/gm)].reduce(
       (total, match) => total + Number(match[1]),
@@ -314,7 +256,10 @@ test("[K24] a route's filter adds a header before the application sees the reque
     },
   ];
   const httpRoutes = [{ metadata: meta("HTTPRoute", "all"), rules: [{ filters }] }];
-  await using scene = await stageWith(server("detect", { timeout: { seconds: 10n }, httpRoutes }));
+  await using scene = await stageWith(
+    ca,
+    server("detect", { timeout: { seconds: 10n }, httpRoutes }),
+  );
   await ask(scene.port);
   assert.equal(scene.app.asked.at(-1)!.head.headers.get("x-added"), "yes");
 });
@@ -324,7 +269,7 @@ test("[K27] a rate limit refuses what is too much with 429", async () => {
     metadata: meta("HTTPLocalRateLimitPolicy", "limit"),
     identity: { requestsPerSecond: 1 },
   };
-  await using scene = await stageWith(server("http1", { localRateLimit }));
+  await using scene = await stageWith(ca, server("http1", { localRateLimit }));
   const statuses = await Promise.all([1, 2, 3].map(async () => (await ask(scene.port)).status));
   assert.ok(statuses.includes(429), statuses.join());
   assert.match(
@@ -336,7 +281,7 @@ test("[K27] a rate limit refuses what is too much with 429", async () => {
 test("[H03] an HTTP/1 answer under way is finished at shutdown, and then its connection is closed", async () => {
   const release = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
-  await using scene = await stage(() => {
+  await using scene = await stage(ca, () => {
     begun.resolve();
     return { body: "whole", until: release.promise };
   });
@@ -357,7 +302,7 @@ test("[H03] an HTTP/1 answer under way is finished at shutdown, and then its con
 
 test("[H04] a tunnel goes on after the signal, until it closes by itself", async () => {
   const { server: app, port: appPort } = await tcpApp("");
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const { inbound, port } = await scene.world.inboundSide(`127.77.0.10:${appPort}`);
   const socket = connect({ port, host: "127.0.0.1" });
   socket.write("long enough to be no HTTP");
@@ -372,7 +317,7 @@ test("[H04] a tunnel goes on after the signal, until it closes by itself", async
 
 test("[A06] [X01] a policy that calls the port opaque during detection lets its server speak first", async () => {
   const { server: app, port: appPort } = await tcpApp("220 ready\r\n");
-  await using scene = await stage();
+  await using scene = await stage(ca);
   const script = Script.of<ServerInit>();
   scene.world.control.servers.set(appPort, script);
   const { port } = await scene.world.inbound(`127.77.0.10:${appPort}`);
@@ -391,7 +336,7 @@ test("[A06] [X01] a policy that calls the port opaque during detection lets its 
 });
 
 test("[A15] a request waits for an HTTP/2 application that listens late", async () => {
-  await using scene = await stage(undefined, { version: "http2" });
+  await using scene = await stage(ca, undefined, { version: "http2" });
   const { authority } = scene.app;
   await scene.app[Symbol.asyncDispose]();
   const { port } = await scene.world.inbound(authority);

@@ -285,8 +285,9 @@ export class Http2Asker implements AsyncDisposable {
     this.client = client;
   }
 
-  static async connect(port: number): Promise<Http2Asker> {
-    const socket = await dial({ address: { ip: "127.0.0.1", port }, timeoutMs: 5_000 });
+  static async connect(port: number, localAddress?: string): Promise<Http2Asker> {
+    const address = { ip: "127.0.0.1", port };
+    const socket = await dial({ address, timeoutMs: 5_000, localAddress });
     return new Http2Asker(new Http2Client(socket));
   }
 
