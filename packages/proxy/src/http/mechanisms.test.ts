@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BodySink } from "@heddle/net/http";
 import { BodyRecorder } from "@heddle/testkit/http-exchange";
 import { HeaderMap } from "@heddle/wire/http/headers";
 import { FakeTime } from "../testing/fake-time.ts";
@@ -83,6 +84,33 @@ test("[S01] a body is sent again as it was, as often as needed, trailers include
   const empty = new ReplayBuffer(100);
   empty.end(undefined);
   assert.equal(replayed(empty).text, "");
+});
+
+test("[S03] replays at different times do not disturb each other", () => {
+  const buffer = fed(100, "one ");
+  const early = replayed(buffer);
+  buffer.data(Buffer.from("two"), 0, 3);
+  buffer.end(HeaderMap.of({ sum: "2" }));
+  const late = replayed(buffer);
+  late.trailers!.set("sum", "changed");
+  const again = replayed(buffer);
+  assert.deepEqual([early.text, late.text, again.text], ["one ", "one two", "one two"]);
+  assert.equal(again.trailers?.get("sum"), "2");
+});
+
+test("[S04] the end is told last, and not before the body has ended", () => {
+  const told: string[] = [];
+  const sink: BodySink = {
+    data: (bytes, start, end) => told.push(Buffer.from(bytes.subarray(start, end)).toString()),
+    end: (trailers) => told.push(`end ${trailers?.get("sum")}`),
+    abort: () => told.push("abort"),
+  };
+  const buffer = fed(100, "a", "b");
+  buffer.replay(sink);
+  assert.deepEqual(told.splice(0), ["a", "b"]);
+  buffer.end(HeaderMap.of({ sum: "2" }));
+  buffer.replay(sink);
+  assert.deepEqual(told, ["a", "b", "end 2"]);
 });
 
 test("[S05] a body of the cap is kept, one byte more is not", () => {

@@ -185,6 +185,26 @@ test("[M20] a 5xx is tried again, with its body, and the second answer is taken"
   assert.equal(scene.world.metric("outbound_http_route_retry_successes_total"), 1);
 });
 
+test("[S06] [S07] a declared size above the cap is not kept, one of the cap is, with its length", async () => {
+  const retry = httpRetry(1, [[500, 599]]);
+  for (const [bytes, attempts] of [
+    [65_537, 1],
+    [65_536, 2],
+  ] as const) {
+    await using scene = await stage(
+      rules(rule(web, { retry })),
+      inTurn({ status: 503 }, { status: 200 }),
+    );
+    const headers = { "content-length": String(bytes) };
+    const answer = await ask(scene.port, { method: "POST", headers, body: "x".repeat(bytes) });
+    assert.equal(answer.status, attempts === 1 ? 503 : 200);
+    assert.equal(scene.app.asked.length, attempts);
+    for (const { head, body } of scene.app.asked) {
+      assert.deepEqual([head.contentLength, body.length], [bytes, bytes]);
+    }
+  }
+});
+
 test("[M21] no attempt beyond the limit: the last failure is the answer", async () => {
   const retry = httpRetry(2, [[500, 599]]);
   await using scene = await stage(
