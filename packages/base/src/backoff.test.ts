@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "./backoff.ts";
 
-test("Backoff.next() doubles from the least to the most, and reset() starts again", () => {
+test("[P55] Backoff.next() doubles from the least to the most, and reset() starts again", () => {
   const backoff = new Backoff(100, 1_000);
   assert.deepEqual(
     [1, 2, 3, 4, 5].map(() => backoff.next()),
@@ -12,7 +12,7 @@ test("Backoff.next() doubles from the least to the most, and reset() starts agai
   assert.equal(backoff.next(), 100);
 });
 
-test("Backoff.next() adds jitter, never beyond the most", () => {
+test("[P55] Backoff.next() adds jitter, never beyond the most", () => {
   const backoff = new Backoff(100, 150, 1, () => 0.25);
   assert.equal(backoff.next(), 125);
   assert.equal(backoff.next(), 150);
