@@ -353,3 +353,32 @@ test("[A15] a request waits for an HTTP/2 application that listens late", async 
     /tcp_open_total\{[^}]*srv_kind="default",srv_name="all-unauthenticated"/,
   );
 });
+
+test("[X02] a port whose policy is unknown is judged by the default, then by its own, never by none", async () => {
+  for (const [name, first] of [
+    ["deny", undefined],
+    ["all-unauthenticated", 200],
+  ] as const) {
+    const env = { LINKERD2_PROXY_INBOUND_DEFAULT_POLICY: name };
+    await using scene = await stage(ca, undefined, { env });
+    const appPort = Number(scene.app.authority.split(":")[1]);
+    const script = Script.of<ServerInit>();
+    scene.world.control.servers.set(appPort, script);
+    const status = (): Promise<number | undefined> =>
+      ask(scene.port, REMOTE).then(
+        (answer) => answer.status,
+        () => undefined,
+      );
+    assert.equal(await status(), first, name);
+    await script.whenOpened(1);
+    script.send(server("detect", { timeout: { seconds: 10n } }, first === 200 ? [] : [EVERYBODY]));
+    const then = first === 200 ? 403 : 200;
+    const deadline = performance.now() + 5_000;
+    let now = await status();
+    while (now !== then && performance.now() < deadline) {
+      assert.equal(now, first, name);
+      now = await status();
+    }
+    assert.equal(now, then, name);
+  }
+});

@@ -405,6 +405,32 @@ test("what is known is kept while the controller is away, however long nobody us
   }
 });
 
+test("[X04] [X05] without control the known goes on and the new waits; after it all streams are opened again", async () => {
+  await using app = await TestApp.start("http1", () => ({ body: "served" }));
+  const known = await startBalanced(weightedAddr(app.authority));
+  await using world = known.world;
+  const elsewhere = "10.9.0.4:80";
+  const policy = Script.of(detect(balanced(WEB)));
+  world.control.policies.set(elsewhere, policy);
+  const late = await world.outbound(elsewhere);
+  assert.equal((await ask(known.port)).body, "served");
+  await world.control.vanish();
+  assert.equal((await ask(known.port)).body, "served");
+  let isAnswered = false;
+  const waiting = ask(late.port).then((answer) => {
+    isAnswered = true;
+    return answer.body;
+  });
+  assert.equal((await ask(known.port)).body, "served");
+  assert.equal(isAnswered, false, "nothing fails open");
+  const before = known.updates.opened;
+  await world.control.listen();
+  assert.equal(await waiting, "served");
+  await known.updates.whenOpened(before + 1);
+  assert.equal((await ask(known.port)).body, "served");
+  assert.equal(world.control.countOf("Certify"), 1);
+});
+
 test("[M10] l5d-proxy-connection of a meshed forward endpoint closes the client's connection", async () => {
   await using peer = await startPeer(() => ({
     headers: { "l5d-proxy-connection": "close", "l5d-proxy-error": "why" },
