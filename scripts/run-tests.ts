@@ -88,7 +88,11 @@ async function* eventsOf(
     const stream = run({
       files: [...files],
       concurrency,
-      execArgv: ["--disable-warning=ExperimentalWarning"],
+      // A file of which nothing matches has set things up, and its `after` does not come.
+      execArgv: [
+        "--disable-warning=ExperimentalWarning",
+        ...(pattern === undefined ? [] : ["--test-force-exit"]),
+      ],
       timeout: 600_000,
       ...(pattern === undefined ? {} : { testNamePatterns: pattern }),
     });

@@ -35,7 +35,7 @@ before(async () => {
   host = await ControlHost.start(store, { env });
 });
 
-after(() => host[Symbol.asyncDispose]());
+after(() => host?.[Symbol.asyncDispose]());
 
 interface Way {
   readonly address: SocketAddress;

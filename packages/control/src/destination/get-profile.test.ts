@@ -19,7 +19,7 @@ before(async () => {
   client = await host.client("destination");
 });
 
-after(() => host[Symbol.asyncDispose]());
+after(() => host?.[Symbol.asyncDispose]());
 
 function open(path: string, token?: object | string): TestStream<DestinationProfile> {
   return getProfile({ client, path, ...(token === undefined ? {} : { token }) });

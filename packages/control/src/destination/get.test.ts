@@ -30,7 +30,7 @@ before(async () => {
   client = await host.client("destination");
 });
 
-after(() => host[Symbol.asyncDispose]());
+after(() => host?.[Symbol.asyncDispose]());
 
 const WEB_ID = (namespace: string): string =>
   `web.${namespace}.serviceaccount.identity.linkerd.cluster.local`;

@@ -40,7 +40,7 @@ before(async () => {
   }
 });
 
-after(() => host[Symbol.asyncDispose]());
+after(() => host?.[Symbol.asyncDispose]());
 
 function token(account = "web", audience = "identity.l5d.io"): Uint8Array {
   return Buffer.from(store.server.issueToken("shop", account, { audiences: [audience] }));

@@ -28,7 +28,7 @@ before(async () => {
   await store.client.create(NAMESPACES, { metadata: { name: "ns" } });
   await installDefinitions(store.client);
 });
-after(() => store[Symbol.asyncDispose]());
+after(() => store?.[Symbol.asyncDispose]());
 
 async function create(resource: Resource<KubeObject>, spec: object): Promise<void> {
   made++;

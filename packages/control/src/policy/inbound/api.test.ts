@@ -20,7 +20,7 @@ let mesh: PolicyMesh;
 before(async () => {
   mesh = await PolicyMesh.start({ ApiStore, GrpcHost, grpcMetadata });
 });
-after(() => mesh[Symbol.asyncDispose]());
+after(() => mesh?.[Symbol.asyncDispose]());
 
 const PORT = 4191;
 const POLICY = "policy.linkerd.io";

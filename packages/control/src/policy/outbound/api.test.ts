@@ -29,7 +29,7 @@ let mesh: PolicyMesh;
 before(async () => {
   mesh = await PolicyMesh.start({ ApiStore, GrpcHost, grpcMetadata });
 });
-after(() => mesh[Symbol.asyncDispose]());
+after(() => mesh?.[Symbol.asyncDispose]());
 
 const BOTH: readonly ParentKind[] = ["S", "E"];
 const ALL: readonly RouteKind[] = ["H", "L", "G", "T", "C"];

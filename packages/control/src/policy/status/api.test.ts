@@ -16,7 +16,7 @@ let mesh: PolicyMesh;
 before(async () => {
   mesh = await PolicyMesh.start({ ApiStore, GrpcHost, grpcMetadata });
 });
-after(() => mesh[Symbol.asyncDispose]());
+after(() => mesh?.[Symbol.asyncDispose]());
 
 const GROUP = "policy.linkerd.io";
 const serverRef = (name: string) => ({ group: GROUP, kind: "Server", name });
