@@ -76,7 +76,8 @@ export function dial(options: DialOptions): Promise<Socket> {
         const info = options.tls && judgeServer(raw as tls.TLSSocket, options.tls);
         applyOptions(raw, options);
         const { guard } = options;
-        socket = new NodeSocket(raw, { peer: "server", tls: info, guard, readsIntoOurs: true });
+        const readsIntoOurs = info !== undefined;
+        socket = new NodeSocket(raw, { peer: "server", tls: info, guard, readsIntoOurs });
       } catch (error) {
         fail(error);
         return;
@@ -100,13 +101,16 @@ function connect(
     autoSelectFamily: false,
     noDelay: true,
     keepAlive: true,
-    onread: { buffer: READ_BUFFER, callback: take },
   };
-  if (options.tls !== undefined)
-    return tls.connect({ ...common, ...clientTlsOptions(options.tls) });
+  if (options.tls !== undefined) {
+    // An option of net.Socket's, which its types leave out.
+    const reads = { onread: { buffer: READ_BUFFER, callback: take } };
+    return tls.connect({ ...common, ...reads, ...clientTlsOptions(options.tls) });
+  }
   // Every option of the stream constructor is one of net.Socket's; its types leave this one out.
   const plain = { ...common, highWaterMark: RAW_HIGH_WATER_BYTES };
-  return net.connect(plain as net.NetConnectOpts);
+  // Paused, or it would begin to read before anybody can take it over.
+  return net.connect(plain as net.NetConnectOpts).pause();
 }
 
 function applyOptions(raw: net.Socket, options: DialOptions): void {

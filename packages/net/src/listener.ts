@@ -2,10 +2,9 @@ import { chmodSync, readFileSync, renameSync, rmSync, statSync, unlinkSync } fro
 import net from "node:net";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { Log } from "@heddle/base/log";
-import { newAcceptedSocket } from "./accepted-socket.ts";
 import { formatAddress, UNIX_ADDRESS, unmapIp } from "./address.ts";
 import { type Guard, LoggingGuard } from "./guard.ts";
-import { descriptorOf, RAW_HIGH_WATER_BYTES } from "./node-socket.ts";
+import { descriptorOf, NodeSocket, RAW_HIGH_WATER_BYTES } from "./node-socket.ts";
 import { readPreface } from "./preface.ts";
 import {
   closeDescriptor,
@@ -242,7 +241,7 @@ class NodeListener implements Listener {
     if (!isUnix && keepAliveMs !== undefined) setKeepAliveIdle(fd, keepAliveMs);
     if (!isUnix && userTimeoutMs !== undefined) setUserTimeout(fd, userTimeoutMs);
     const credentials = isUnix ? peerCredentials(fd) : undefined;
-    const socket = newAcceptedSocket(raw, { peer: "client", guard: this.#guard });
+    const socket = new NodeSocket(raw, { peer: "client", guard: this.#guard });
     try {
       this.#route(socket, credentials);
     } catch (error) {

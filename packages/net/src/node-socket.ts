@@ -1,11 +1,13 @@
 // As a module: the global of this name is a getter, which costs 50 ns each time.
 import { Buffer } from "node:buffer";
 import type net from "node:net";
+import { getSystemErrorName } from "node:util";
 import type { Side } from "@heddle/base/errors";
 import { MeshError } from "@heddle/base/errors";
 import { UNIX_ADDRESS, unmapIp } from "./address.ts";
 import { type Guard, WARNING_GUARD } from "./guard.ts";
-import { writePinned } from "./socket-options.ts";
+import { EAGAIN, EINTR, type Polled, Poller } from "./poller.ts";
+import { READ_BUFFER } from "./read-buffer.ts";
 import type { Socket, SocketAddress, SocketHandler, TlsInfo } from "./transport.ts";
 
 /** Small writes that come while a TLS record is on its way are gathered up to this much. */
@@ -14,6 +16,8 @@ const TAIL_MIN_BYTES = 1_024;
 /** Node hands on what it decrypts in pieces of this size. */
 const TLS_RECORD_BYTES = 16_384;
 const MAX_FRESH_RANGES = 8;
+/** Full read buffers that one socket may take before it is another's turn. */
+const MAX_READS = 4;
 
 /**
  * Both high-water marks of raw sockets. One byte: `write` then says false exactly if the kernel did
@@ -26,19 +30,23 @@ export interface NodeSocketOptions {
   readonly peer: Side;
   readonly tls?: TlsInfo | undefined;
   readonly guard?: Guard | undefined;
-  /** `raw` reads into a buffer of ours, by its `onread` option, and calls `take`. */
+  /** TLS: `raw` reads into a buffer of ours, by its `onread` option, and calls `take`. */
   readonly readsIntoOurs?: boolean;
 }
 
 /**
  * `Socket` over `node:net` and `node:tls`, public API only. `raw` must be connected, of
- * `RAW_HIGH_WATER_BYTES` if it is not TLS, with `allowHalfOpen`, and nobody else may listen to it.
+ * `RAW_HIGH_WATER_BYTES` if it is not TLS, with `allowHalfOpen`, paused, and nobody else may listen
+ * to it.
+ *
+ * Plain: where there is a `Poller`, reads come from it and never from `raw`, which then knows nothing
+ * of the peer's end; writes go past `raw` for as long as the kernel takes them.
  *
  * TLS: Node encrypts or copies what it is given before `write` returns, but only while no write is
  * under way; so here one write is under way at a time. Small ones meanwhile are gathered into one
  * record (`#tail`), a large one is kept as it is (`#held`).
  */
-export class NodeSocket implements Socket {
+export class NodeSocket implements Socket, Polled {
   /** A chunk that is being delivered and that nobody will ever overwrite: it needs no copies. */
   static #fresh: Uint8Array | undefined;
   readonly remote: SocketAddress;
@@ -49,6 +57,9 @@ export class NodeSocket implements Socket {
   readonly #raw: net.Socket;
   /** Of `raw`, for as long as that is not destroyed. */
   readonly #fd: number;
+  /** The same, for the poller. */
+  readonly #descriptor: bigint;
+  readonly #poller: Poller | undefined;
   readonly #guard: Guard;
   readonly #peer: Side;
   readonly #isTls: boolean;
@@ -60,6 +71,7 @@ export class NodeSocket implements Socket {
   /** Data goes straight to the handler: there is one, it is not paused, no backlog waits. */
   #isOpen = false;
   #isPaused = false;
+  /** Nothing is read: `raw` is paused, or the poller does not know this socket. */
   #isRawPaused = true;
   #isFlushing = false;
   #sawEnd = false;
@@ -87,11 +99,14 @@ export class NodeSocket implements Socket {
     this.tls = options.tls;
     this.#isTls = options.tls !== undefined;
     this.#readsIntoOurs = options.readsIntoOurs === true;
+    this.#poller = this.#isTls || this.#fd < 0 ? undefined : Poller.get();
+    this.#descriptor = BigInt(this.#fd);
     this.remote = addressOf(raw.remoteAddress, raw.remotePort);
     this.local = addressOf(raw.localAddress, raw.localPort);
     this.#onTaken = (error) => this.#taken(error);
     raw.pause();
-    if (!this.#readsIntoOurs) raw.on("data", (chunk: Buffer) => this.#arrived(chunk));
+    if (this.#poller !== undefined) raw.on("finish", () => this.#closeIfOver());
+    else if (!this.#readsIntoOurs) raw.on("data", (chunk: Buffer) => this.#arrived(chunk));
     if (!this.#isTls) raw.on("drain", () => this.#drained());
     raw.on("end", () => this.#ended());
     raw.on("error", (error: Error) => this.#failed(error));
@@ -117,7 +132,7 @@ export class NodeSocket implements Socket {
     this.bytesWritten += end - start;
     if (this.#isTls) return this.#writeTls(bytes, start, end, false);
     this.#flushFresh();
-    const rest = start + this.#writePinned(bytes, start, end);
+    const rest = start + this.#writeNow(bytes, start, end);
     return rest === end || this.#writeRaw(viewOf(bytes, rest, end));
   }
 
@@ -128,7 +143,7 @@ export class NodeSocket implements Socket {
     if (this.#isTls) return this.#writeTls(bytes, start, end, true);
     if (bytes === NodeSocket.#fresh) return this.#writeFresh(viewOf(bytes, start, end));
     this.#flushFresh();
-    const rest = start + this.#writePinned(bytes, start, end);
+    const rest = start + this.#writeNow(bytes, start, end);
     return rest === end || this.#writeRaw(Buffer.from(bytes.subarray(rest, end)));
   }
 
@@ -148,7 +163,7 @@ export class NodeSocket implements Socket {
     this.#freshRanges = [];
     this.#tail = undefined;
     this.#held = undefined;
-    this.#raw.destroy();
+    this.#destroyRaw();
   }
 
   /** Hot. The raw socket is stopped only if something arrives before `resume`. */
@@ -186,6 +201,7 @@ export class NodeSocket implements Socket {
    */
   detach(): net.Socket {
     const raw = this.#raw;
+    this.#poller?.remove(this.#fd, this);
     raw.pause();
     // The other listeners stay, and find that there is nobody to tell.
     raw.removeAllListeners("data");
@@ -214,6 +230,46 @@ export class NodeSocket implements Socket {
     return false;
   }
 
+  /** @internal For the poller. Hot. */
+  onReadable(): void {
+    for (let reads = 0; reads < MAX_READS; reads++) {
+      if (!this.#isOpen) {
+        // What has arrived stays with the kernel.
+        this.#pauseRaw();
+        return;
+      }
+      const count = this.#poller!.read(this.#descriptor);
+      if (count > 0) this.#deliver(READ_BUFFER, 0, count);
+      else this.#readNothing(count);
+      if (count < READ_BUFFER.length) return;
+    }
+  }
+
+  /** The end, or an error. */
+  #readNothing(result: number): void {
+    if (result === EAGAIN || result === EINTR) return;
+    this.#pauseRaw();
+    if (result === 0) {
+      this.#ended();
+      this.#closeIfOver();
+      return;
+    }
+    const code = getSystemErrorName(result);
+    this.#failed(
+      Object.assign(new Error(`read ${code}`), { code, errno: result, syscall: "read" }),
+    );
+  }
+
+  /** `raw` has not seen the end of what it did not read, so it does not close by itself. */
+  #closeIfOver(): void {
+    if (this.#sawEnd && this.#raw.writableFinished && !this.#isDetached) this.#destroyRaw();
+  }
+
+  #destroyRaw(): void {
+    this.#poller?.remove(this.#fd, this);
+    this.#raw.destroy();
+  }
+
   #arrived(chunk: Buffer): void {
     if (this.#isOpen) {
       NodeSocket.#fresh = chunk;
@@ -239,7 +295,8 @@ export class NodeSocket implements Socket {
   #pauseRaw(): void {
     if (this.#isRawPaused) return;
     this.#isRawPaused = true;
-    this.#raw.pause();
+    if (this.#poller === undefined) this.#raw.pause();
+    else this.#poller.remove(this.#fd, this);
   }
 
   /** Lets data flow again, if nothing stands against it; what waits comes in the next turn. */
@@ -254,7 +311,8 @@ export class NodeSocket implements Socket {
     this.#isOpen = true;
     if (!this.#isRawPaused) return;
     this.#isRawPaused = false;
-    this.#raw.resume();
+    if (this.#poller === undefined) this.#raw.resume();
+    else if (!this.#raw.destroyed) this.#poller.add(this.#fd, this);
   }
 
   #flush(): void {
@@ -314,8 +372,10 @@ export class NodeSocket implements Socket {
    * What is pinned goes to the kernel without Node's streams in between, whose write costs as much
    * again as the system call. @returns bytes taken.
    */
-  #writePinned(bytes: Uint8Array, start: number, end: number): number {
-    return this.#raw.writableLength > 0 ? 0 : writePinned(this.fd, bytes, start, end);
+  #writeNow(bytes: Uint8Array, start: number, end: number): number {
+    const raw = this.#raw;
+    if (this.#poller === undefined || raw.writableLength > 0 || raw.destroyed) return 0;
+    return this.#poller.write(this.#descriptor, bytes, start, end);
   }
 
   #writeRaw(range: Buffer): boolean {
@@ -396,11 +456,13 @@ export class NodeSocket implements Socket {
     if (this.#isDetached) return;
     this.#reason ??= socketError(error, this.#peer);
     // A TLS alert after the handshake is an error that destroys nothing by itself.
-    this.#raw.destroy();
+    this.#destroyRaw();
   }
 
   #rawClosed(): void {
     if (this.#isDetached) return;
+    // If `raw` destroyed itself: its descriptor's number may be another socket's by now.
+    this.#poller?.remove(this.#fd, this);
     this.#isRawClosed = true;
     if (!this.#isDestroyed && !(this.#sawEnd && this.#isEnding)) {
       const message = "Cannot use socket: closed before its end";

@@ -5,7 +5,6 @@
 import { getSystemErrorName } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { formatIp } from "./address.ts";
-import { addressOf } from "./pinned.ts";
 import type { PeerCredentials, SocketAddress } from "./transport.ts";
 
 const SOL_IP = 0;
@@ -30,7 +29,6 @@ interface Native {
   setsockopt(fd: number, level: number, name: number, value: bigint, length: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   close(fd: number): number;
-  write(fd: number, bytes: bigint, length: bigint): number;
   errno(): number;
   readonly value: bigint;
   readonly length: bigint;
@@ -99,28 +97,6 @@ export function closeDescriptor(fd: number): void {
   native().close(fd);
 }
 
-/**
- * Writes a range of pinned memory as far as the kernel takes it at once. Only for sockets on which
- * nothing waits to be written. Hot.
- *
- * @returns bytes taken; none of memory that is not pinned. Errors count as none: the next ordinary
- * write meets them.
- */
-export function writePinned(fd: number, bytes: Uint8Array, start: number, end: number): number {
-  const base = addressOf(bytes);
-  if (base === undefined || fd < 0) return 0;
-  const offset = bytes.byteOffset + start;
-  const address = offset === 0 ? base : base + BigInt(offset);
-  // `send` could say what `write` takes from the runtime, which has made the descriptor non-blocking
-  // and ignores SIGPIPE. But the runtime calls functions of four arguments at twice the price.
-  return Math.max(0, native().write(fd, address, BigInt(end - start)));
-}
-
-/** Whether this runtime has what this file needs. */
-export function hasSocketOptions(): boolean {
-  return loaded !== undefined || process.getBuiltinModule("node:ffi") !== undefined;
-}
-
 function setNumber(fd: number, level: number, name: number, value: number, label: string): void {
   const library = native();
   library.memory.writeInt32LE(value, 0);
@@ -157,7 +133,6 @@ function load(): Native {
     setsockopt: { return: "i32", arguments: ["i32", "i32", "i32", "u64", "u32"] },
     fcntl: { return: "i32", arguments: ["i32", "i32", "i32"] },
     close: { return: "i32", arguments: ["i32"] },
-    write: { return: "i32", arguments: ["i32", "u64", "u64"] },
     __errno_location: { return: "pointer", arguments: [] },
   });
   // Over an ArrayBuffer of its own, which the garbage collector never moves.
@@ -171,7 +146,6 @@ function load(): Native {
     setsockopt: functions.setsockopt,
     fcntl: functions.fcntl,
     close: functions.close,
-    write: functions.write,
     errno: () => ffi.getInt32(functions.__errno_location() as bigint),
   };
 }
