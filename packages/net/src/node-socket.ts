@@ -312,7 +312,12 @@ export class NodeSocket implements Socket, Polled {
     if (!this.#isRawPaused) return;
     this.#isRawPaused = false;
     if (this.#poller === undefined) this.#raw.resume();
-    else if (!this.#raw.destroyed) this.#poller.add(this.#fd, this);
+    else if (!this.#raw.destroyed) this.#watch(this.#poller);
+  }
+
+  #watch(poller: Poller): void {
+    const result = poller.add(this.#fd, this);
+    if (result !== 0) this.#failed(systemError("epoll_ctl", result));
   }
 
   #flush(): void {
@@ -507,6 +512,12 @@ function viewOf(bytes: Uint8Array, start: number, end: number): Buffer {
 /** The descriptor of a Node socket or server; -1 if it has none. The only look at `_handle`. */
 export function descriptorOf(raw: object): number {
   return (raw as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+}
+
+/** As the runtime makes them. @param errno - Negative. */
+function systemError(syscall: string, errno: number): Error {
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno, syscall });
 }
 
 /** An error of the runtime or the kernel as ours. Its `cause` carries the errno as `code`. */

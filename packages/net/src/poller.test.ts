@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import net from "node:net";
 import { test } from "node:test";
 import { SocketRecorder } from "@heddle/testkit/socket-recorder";
@@ -84,16 +85,25 @@ test("a reset while paused is told once the socket resumes", async () => {
   assert.equal((error?.cause as NodeJS.ErrnoException | undefined)?.code, "ECONNRESET");
 });
 
-test("a descriptor's next socket is not harmed by the removal of the one before", () => {
+test("a socket is not harmed by the removal of another that had its descriptor before", async () => {
   const poller = Poller.get()!;
-  const [first, second] = [new Silent(), new Silent()];
-  const fd = 1_000_000;
-  poller.add(fd, first);
-  poller.add(fd, second);
-  poller.remove(fd, first);
-  poller.remove(fd, second);
-  poller.remove(fd, second);
-  assert.deepEqual([first.told, second.told], [0, 0]);
+  await using crowd = await startCrowd(1);
+  const [near, far] = [crowd.dialed[0]!, crowd.accepted[0]!];
+  const atFar = new SocketRecorder(far);
+  await turns(1);
+  poller.remove(far.fd, new Silent());
+  near.write(Buffer.from("still"), 0, 5);
+  assert.equal((await atFar.received(5)).toString(), "still");
+});
+
+test("what the kernel cannot watch is refused, and not counted among what is watched", () => {
+  const poller = Poller.get()!;
+  const fd = openSync(import.meta.filename, "r");
+  const socket = new Silent();
+  // EPERM: files are always ready.
+  assert.equal(poller.add(fd, socket), -1);
+  closeSync(fd);
+  poller.remove(fd, socket);
 });
 
 test("what a callback promises comes, also if the loop has nothing else to do", async () => {
@@ -131,10 +141,8 @@ test("open sockets keep a process alive, and closed ones let it end", async () =
 });
 
 class Silent implements Polled {
-  told = 0;
-
   onReadable(): void {
-    this.told++;
+    throw new Error("told of another's bytes");
   }
 }
 

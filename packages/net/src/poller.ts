@@ -69,14 +69,20 @@ export class Poller {
     return isWatched ? poller : undefined;
   }
 
-  /** Tells `socket` whenever there is something to read, until `remove`. */
-  add(fd: number, socket: Polled): void {
+  /**
+   * Tells `socket` whenever there is something to read, until `remove`.
+   *
+   * @returns 0, or the negative errno of a kernel that has no room for it.
+   */
+  add(fd: number, socket: Polled): number {
     this.#change[0] = EPOLLIN;
     this.#change[DATA_WORD] = fd;
-    this.#native.epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, this.#changeAddress);
+    const result = this.#native.epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, this.#changeAddress);
+    if (result !== 0) return -this.#native.errno();
     if (this.#sockets[fd] === undefined) this.#count++;
     this.#sockets[fd] = socket;
     if (this.#count === 1) this.#native.start();
+    return 0;
   }
 
   /** Harmless if `socket` is not there, also if its descriptor is another's by now. */
