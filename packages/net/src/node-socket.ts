@@ -19,6 +19,9 @@ const MAX_FRESH_RANGES = 8;
 /** Full read buffers that one socket may take before it is another's turn. */
 const MAX_READS = 4;
 
+/** What streams say in place of an encoding, which Node's types do not know. */
+const BYTES = "buffer" as BufferEncoding;
+
 /**
  * Both high-water marks of raw sockets. One byte: `write` then says false exactly if the kernel did
  * not take everything, and reading stops with the first chunk that nobody wants.
@@ -35,7 +38,7 @@ export interface NodeSocketOptions {
 }
 
 /**
- * `Socket` over `node:net` and `node:tls`, public API only. `raw` must be connected, of
+ * `Socket` over `node:net` and `node:tls`, documented API only. `raw` must be connected, of
  * `RAW_HIGH_WATER_BYTES` if it is not TLS, with `allowHalfOpen`, paused, and nobody else may listen
  * to it.
  *
@@ -64,6 +67,8 @@ export class NodeSocket implements Socket, Polled {
   readonly #peer: Side;
   readonly #isTls: boolean;
   readonly #readsIntoOurs: boolean;
+  /** TLS: what the handle pushes to `raw` comes here. */
+  readonly #isPushed: boolean;
   readonly #onTaken: (error?: Error | null) => void;
   #handler: SocketHandler | undefined;
   /** Arrived while nobody took it. In order; what `prepend` put back comes first. */
@@ -99,6 +104,7 @@ export class NodeSocket implements Socket, Polled {
     this.tls = options.tls;
     this.#isTls = options.tls !== undefined;
     this.#readsIntoOurs = options.readsIntoOurs === true;
+    this.#isPushed = this.#isTls && !this.#readsIntoOurs;
     this.#poller = this.#isTls || this.#fd < 0 ? undefined : Poller.get();
     this.#descriptor = BigInt(this.#fd);
     this.remote = addressOf(raw.remoteAddress, raw.remotePort);
@@ -106,11 +112,24 @@ export class NodeSocket implements Socket, Polled {
     this.#onTaken = (error) => this.#taken(error);
     raw.pause();
     if (this.#poller !== undefined) raw.on("finish", () => this.#closeIfOver());
+    else if (this.#isPushed) this.#takePushed();
     else if (!this.#readsIntoOurs) raw.on("data", (chunk: Buffer) => this.#arrived(chunk));
     if (!this.#isTls) raw.on("drain", () => this.#drained());
     raw.on("end", () => this.#ended());
     raw.on("error", (error: Error) => this.#failed(error));
     raw.on("close", () => this.#rawClosed());
+  }
+
+  /** The stream would emit each chunk, and then look for more in a tick of its own. */
+  #takePushed(): void {
+    const raw = this.#raw;
+    const push = raw.push.bind(raw);
+    for (let early = raw.read(); early !== null; early = raw.read()) this.#backlog.push(early);
+    raw.push = (chunk: Buffer | null): boolean => {
+      if (chunk === null) return push(null);
+      this.#arrived(chunk);
+      return !this.#isRawPaused;
+    };
   }
 
   get fd(): number {
@@ -151,7 +170,7 @@ export class NodeSocket implements Socket, Polled {
     if (this.#isEnding || this.#isDestroyed) return;
     this.#isEnding = true;
     this.#flushFresh();
-    if (this.#tailBytes === 0 && this.#held === undefined) this.#raw.end();
+    this.#endRaw();
   }
 
   destroy(reason?: MeshError): void {
@@ -295,8 +314,9 @@ export class NodeSocket implements Socket, Polled {
   #pauseRaw(): void {
     if (this.#isRawPaused) return;
     this.#isRawPaused = true;
-    if (this.#poller === undefined) this.#raw.pause();
-    else this.#poller.remove(this.#fd, this);
+    // What is pushed is told by the result of `push`.
+    if (this.#poller !== undefined) this.#poller.remove(this.#fd, this);
+    else if (!this.#isPushed) this.#raw.pause();
   }
 
   /** Lets data flow again, if nothing stands against it; what waits comes in the next turn. */
@@ -311,8 +331,10 @@ export class NodeSocket implements Socket, Polled {
     this.#isOpen = true;
     if (!this.#isRawPaused) return;
     this.#isRawPaused = false;
-    if (this.#poller === undefined) this.#raw.resume();
-    else if (!this.#raw.destroyed) this.#watch(this.#poller);
+    if (this.#raw.destroyed) return;
+    if (this.#poller !== undefined) this.#watch(this.#poller);
+    else if (this.#isPushed) this.#raw._read(0);
+    else this.#raw.resume();
   }
 
   #watch(poller: Poller): void {
@@ -417,9 +439,17 @@ export class NodeSocket implements Socket, Polled {
 
   #writeTls(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
     if (this.#isTaking) return this.#gather(bytes, start, end, isLent);
-    this.#isTaking = true;
-    this.#raw.write(viewOf(bytes, start, end), this.#onTaken);
+    this.#writeRecord(viewOf(bytes, start, end));
     return true;
+  }
+
+  /**
+   * Past the queue of the stream, since here one write is under way at a time: it costs more than to
+   * encrypt a small record.
+   */
+  #writeRecord(range: Buffer): void {
+    this.#isTaking = true;
+    this.#raw._write(range, BYTES, this.#onTaken);
   }
 
   /** A write to TLS that must wait. */
@@ -440,21 +470,28 @@ export class NodeSocket implements Socket, Polled {
   /** The write to TLS that was under way is done. */
   #taken(error: Error | null | undefined): void {
     this.#isTaking = false;
-    // "error" and "close" of the raw socket tell the rest.
-    if (this.#isDestroyed || (error !== undefined && error !== null)) return;
+    if (this.#isDestroyed) return;
+    if (error !== undefined && error !== null) {
+      this.#failed(error);
+      return;
+    }
     if (this.#tailBytes > 0) {
       const range = this.#tail!.subarray(0, this.#tailBytes);
       this.#tailBytes = 0;
-      this.#isTaking = true;
-      this.#raw.write(range, this.#onTaken);
+      this.#writeRecord(range);
     } else if (this.#held !== undefined) {
       const held = this.#held;
       this.#held = undefined;
-      this.#isTaking = true;
-      this.#raw.write(held, this.#onTaken);
+      this.#writeRecord(held);
       if (!this.#isEnding) this.#drained();
     }
-    if (this.#isEnding && this.#tailBytes === 0 && this.#held === undefined) this.#raw.end();
+    this.#endRaw();
+  }
+
+  /** Once all is with the kernel that was written before `end`. */
+  #endRaw(): void {
+    if (!this.#isEnding || this.#isTaking || this.#tailBytes > 0) return;
+    if (this.#held === undefined) this.#raw.end();
   }
 
   #failed(error: Error): void {
