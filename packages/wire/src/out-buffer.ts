@@ -1,15 +1,12 @@
 // As a module: the global of this name is a getter, which costs 50 ns each time.
 import { Buffer } from "node:buffer";
+import { writeLatin1 } from "./latin1.ts";
 
 const SLAB_BYTES = 16_384;
 const MAX_FREE_SLABS = 64;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Below this a loop is cheaper than a view and a call into the runtime. */
 const SHORT_BYTES = 128;
-
-/** As old and as stable as `latin1Slice`, which Node's types know; `write` adds 50 ns of checks. */
-const latin1Write = (Buffer.prototype as unknown as { latin1Write: Latin1Write }).latin1Write;
-type Latin1Write = (this: Uint8Array, text: string, start: number, length: number) => number;
 
 /** Memory for output, used again and again: a connection has a slab only while it has output. */
 export class SlabPool {
@@ -69,14 +66,8 @@ export class OutBuffer {
   latin1(text: string): void {
     const length = text.length;
     this.room(length);
-    const out = this.bytes;
-    const start = this.end;
-    if (length < 12) {
-      for (let i = 0; i < length; i++) out[start + i] = text.charCodeAt(i);
-    } else {
-      latin1Write.call(out, text, start, length);
-    }
-    this.end = start + length;
+    writeLatin1(this.bytes, text, this.end);
+    this.end += length;
   }
 
   byte(value: number): void {

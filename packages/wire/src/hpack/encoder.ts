@@ -1,3 +1,4 @@
+import { WIDE, writeLatin1 } from "../latin1.ts";
 import { FIELD_OVERHEAD } from "./decoder.ts";
 import { huffmanLength, writeHuffman } from "./huffman.ts";
 import type { Output } from "./output.ts";
@@ -208,16 +209,14 @@ export class HpackEncoder {
     writeInteger(out, 0, 0x7f, text.length);
     const bytes = out.bytes;
     const at = out.end;
-    let isClean = true;
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      bytes[at + i] = code;
-      if (code < 0x20 || code > 0x7e) isClean = false;
-    }
+    const end = at + text.length;
+    writeLatin1(bytes, text, at);
+    let isClean = !WIDE.test(text);
+    for (let i = at; i < end; i++) if (bytes[i]! < 0x20) isClean = false;
     if (!isClean) {
       for (let i = 0; i < text.length; i++) bytes[at + i] = cleanByte(text.charCodeAt(i));
     }
-    out.end = at + text.length;
+    out.end = end;
   }
 
   #hasEntry(slot: NameSlot): boolean {

@@ -176,6 +176,9 @@ test("field() replaces what would break out of a field", () => {
     encode(new HpackEncoder(), [["x", "a\r\nb\0\u2603"]]).toString("hex"),
   );
   assert.equal(got.fields[0]?.value, "a??b??");
+  // Their low bytes would be a line feed and a letter.
+  const long = encode(new HpackEncoder(), [["x", "\u010abcdefghijklmnop\u0141\xe4"]]);
+  assert.equal(decode(decoder(), long.toString("hex")).fields[0]?.value, "?bcdefghijklmnop?\xe4");
   const huffman = encode(new HpackEncoder(4096, true), [["x", "aaaaaaaaaaaa\r\n\u2603"]]);
   assert.equal(decode(decoder(), huffman.toString("hex")).fields[0]?.value, "aaaaaaaaaaaa???");
 });

@@ -1,4 +1,5 @@
 import { MeshError } from "@heddle/base/errors";
+import { WIDE, writeLatin1 } from "../latin1.ts";
 import type { OutBuffer } from "../out-buffer.ts";
 import { FIELD_TEXT, latin1, TOKEN } from "./ascii.ts";
 
@@ -59,31 +60,30 @@ function hashOf(name: string, value: string): number {
   return Math.imul(hash ^ name.charCodeAt(name.length >>> 1), 0x01000193);
 }
 
-/** One pass checks and copies: most lines that come here come once. */
+/** Copies, then looks at what it wrote: most lines that come here come once. */
 function writeChecked(out: OutBuffer, name: string, value: string): void {
   out.room(name.length + value.length + 4);
   const { bytes } = out;
-  let at = out.end;
-  let isToken = name.length > 0;
-  for (let i = 0; i < name.length; i++) {
-    const code = name.charCodeAt(i);
-    if (code > 0x7f || TOKEN[code] !== code) isToken = false;
-    bytes[at++] = code;
-  }
-  bytes[at++] = 0x3a;
-  bytes[at++] = 0x20;
+  const colon = out.end + name.length;
+  const end = colon + 2 + value.length;
+  writeLatin1(bytes, name, out.end);
+  bytes[colon] = 0x3a;
+  bytes[colon + 1] = 0x20;
+  writeLatin1(bytes, value, colon + 2);
+  bytes[end] = 0x0d;
+  bytes[end + 1] = 0x0a;
   // Finding anything else here means that a layer let something through.
-  let isText = true;
-  for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i);
-    if (FIELD_TEXT[code] !== 1) isText = false;
-    bytes[at++] = code;
-  }
-  bytes[at++] = 0x0d;
-  bytes[at++] = 0x0a;
+  let isToken = name.length > 0 && !WIDE.test(name);
+  for (let at = out.end; at < colon; at++) if (!isLowerToken(bytes[at]!)) isToken = false;
+  let isText = !WIDE.test(value);
+  for (let at = colon + 2; at < end; at++) if (FIELD_TEXT[bytes[at]!] !== 1) isText = false;
   if (!isToken || !isText) {
     const found = isToken ? `the value of ${name}` : "a field name";
     throw new MeshError("http1_unwritable", "self", `Cannot write HTTP/1 message: ${found}`);
   }
-  out.end = at;
+  out.end = end + 2;
+}
+
+function isLowerToken(byte: number): boolean {
+  return byte !== 0 && TOKEN[byte] === byte;
 }

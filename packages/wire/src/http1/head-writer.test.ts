@@ -54,6 +54,41 @@ test("FieldLines writes every field right, however often it comes", () => {
   }
 });
 
+test("FieldLines refuses what is no token or breaks out of its line, and writes nothing of it", () => {
+  const lines = new FieldLines();
+  const out = new OutBuffer(new SlabPool());
+  const long = "x".repeat(40);
+  const badNames = [
+    "",
+    "\0",
+    "a\0b",
+    "A",
+    "a b",
+    "a:",
+    "\xe4",
+    "\u0161",
+    `${long}\u0161`,
+    `${long}\0`,
+  ];
+  const badValues = [
+    "\0",
+    "a\r\nb",
+    "\n",
+    "\x7f",
+    "\u0141",
+    `${long}\u0141`,
+    `${long}\r`,
+    `\u010a${long}`,
+  ];
+  for (const name of badNames) {
+    assert.throws(() => lines.write(out, name, "v"), { code: "http1_unwritable" }, name);
+  }
+  for (const value of badValues) {
+    assert.throws(() => lines.write(out, "n", value), { code: "http1_unwritable" }, value);
+  }
+  assert.equal(out.end, 0);
+});
+
 test("HeadWriter writes a status line for every status, and the version asked for", () => {
   const writer = new HeadWriter();
   const line = (status: number, minor: 0 | 1): string => {

@@ -29,6 +29,8 @@ export class HeaderList implements FieldSink {
   #kind: ListKind = ListKind.request;
   #seen = 0;
   #cookies = 0;
+  /** The last one that passed: mostly it comes again. */
+  #goodAuthority = "";
 
   /** Before the first field of each list. */
   start(kind: ListKind): void {
@@ -139,8 +141,7 @@ export class HeaderList implements FieldSink {
         break;
       case ":authority":
         this.#once(Seen.authority);
-        // User information is not for :authority (§8.3.1), and a blank would split an HTTP/1 line.
-        if (value.includes("@") || hasBlank(value)) this.problem = ":authority is no host and port";
+        if (value !== this.#goodAuthority) this.#checkAuthority(value);
         this.authority = value;
         break;
       case ":path":
@@ -152,6 +153,12 @@ export class HeaderList implements FieldSink {
         this.problem = "unknown pseudo-header field";
         break;
     }
+  }
+
+  /** User information is not for :authority (§8.3.1), and a blank would split an HTTP/1 line. */
+  #checkAuthority(value: string): void {
+    if (value.includes("@") || hasBlank(value)) this.problem = ":authority is no host and port";
+    else this.#goodAuthority = value;
   }
 
   #once(bit: number): void {
