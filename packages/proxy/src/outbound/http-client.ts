@@ -11,9 +11,9 @@ import {
 } from "@heddle/net/http";
 import { Http2Client } from "@heddle/net/http2/client";
 import type { Http2ClientOptions } from "@heddle/net/http2/options";
-import type { Socket } from "@heddle/net/transport";
 import type { EndpointFacts } from "../discovery/endpoint.ts";
 import type { Runtime } from "../runtime.ts";
+import type { TransportMetrics } from "../tcp/transport-metrics.ts";
 import type { OutboundConfig } from "./config.ts";
 import { dialEndpoint } from "./connect.ts";
 
@@ -31,8 +31,7 @@ export interface Http2EndpointOptions {
   readonly runtime: Runtime;
   /** `isReady` may have changed. */
   readonly changed: () => void;
-  /** Counts a connection that is up. */
-  readonly measure: (socket: Socket) => Socket;
+  readonly transport: TransportMetrics;
 }
 
 /**
@@ -44,7 +43,7 @@ export class Http2EndpointClient implements EndpointClient {
   readonly #config: OutboundConfig;
   readonly #runtime: Runtime;
   readonly #changed: () => void;
-  readonly #measure: (socket: Socket) => Socket;
+  readonly #transport: TransportMetrics;
   readonly #backoff: Backoff;
   readonly #retry: Timer;
   readonly #stop = new AbortController();
@@ -52,8 +51,8 @@ export class Http2EndpointClient implements EndpointClient {
   #isClosed = false;
 
   constructor(options: Http2EndpointOptions) {
-    const { facts, config, runtime, changed, measure } = options;
-    this.#measure = measure;
+    const { facts, config, runtime, changed, transport } = options;
+    this.#transport = transport;
     this.#facts = facts;
     this.#config = config;
     this.#runtime = runtime;
@@ -88,14 +87,16 @@ export class Http2EndpointClient implements EndpointClient {
   }
 
   #connect(): void {
-    dialEndpoint(this.#facts, "http2", this.#config, this.#runtime, this.#stop.signal).then(
+    const { signal } = this.#stop;
+    const dialing = dialEndpoint(this.#facts, "http2", this.#config, this.#runtime, signal);
+    this.#transport.dialed(dialing).then(
       (socket) => {
         if (this.#isClosed) {
           socket.destroy();
           return;
         }
         this.#backoff.reset();
-        const client: Http2Client = new Http2Client(this.#measure(socket), {
+        const client: Http2Client = new Http2Client(socket, {
           ...clientOptions(this.#facts, this.#config, this.#runtime),
           onDraining: () => this.#lost(client),
           onClose: () => this.#lost(client),

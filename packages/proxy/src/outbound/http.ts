@@ -273,16 +273,15 @@ function newClient(
   parts: HttpParts,
   changed: () => void,
 ): EndpointClient {
-  const { config, runtime, transport } = parts;
-  const labels = transport.bind(destinationLabels(facts, authority));
-  const measure = labels.measure.bind(labels);
+  const { config, runtime } = parts;
+  const transport = parts.transport.bind(destinationLabels(facts, authority));
   if (version === "http2") {
-    return new Http2EndpointClient({ facts, config, runtime, changed, measure });
+    return new Http2EndpointClient({ facts, config, runtime, changed, transport });
   }
   const pool = new Http1Pool({
-    dial: async () => {
+    dial: () => {
       const { signal } = new AbortController();
-      return measure(await dialEndpoint(facts, "http1", config, runtime, signal));
+      return transport.dialed(dialEndpoint(facts, "http1", config, runtime, signal));
     },
     runtime: runtime.http1,
     idleTimeoutMs: config.poolIdleMs,
@@ -290,7 +289,7 @@ function newClient(
     nowMs: () => runtime.clock.nowMs(),
   });
   if (facts.hint !== "h2") return new Http1EndpointClient(pool);
-  const http2 = new Http2EndpointClient({ facts, config, runtime, changed, measure });
+  const http2 = new Http2EndpointClient({ facts, config, runtime, changed, transport });
   return new OrigProtoClient(http2, pool);
 }
 

@@ -264,8 +264,8 @@ class TcpEndpoint implements PoolEndpoint {
     const signal = new AbortController().signal;
     this.load.started();
     try {
-      const socket = await dialEndpoint(this.info.facts, undefined, config, runtime, signal);
-      return transport.bind(this.#labels).measure(socket);
+      const dialing = dialEndpoint(this.info.facts, undefined, config, runtime, signal);
+      return await transport.bind(this.#labels).dialed(dialing);
     } finally {
       const nowMs = runtime.clock.nowMs();
       this.load.finished(nowMs - startedMs, nowMs);

@@ -9,6 +9,7 @@ export class TransportFamilies {
   readonly reads: Family<Counter>;
   readonly writes: Family<Counter>;
   readonly closes: Family<Counter>;
+  readonly failures: Family<Counter>;
   /** Bytes of live sockets are added up when somebody asks. */
   readonly #live = new Set<MeasuredSocket>();
 
@@ -31,6 +32,10 @@ export class TransportFamilies {
       legacy,
     );
     this.closes = registry.counter("tcp_close_total", "Total count of closed connections.", legacy);
+    this.failures = registry.counter(
+      "heddle_tcp_connect_errors_total",
+      "Connections that could not be made, peers that could not prove who they are included.",
+    );
     registry.collect(() => {
       for (const socket of this.#live) socket.settle();
     });
@@ -59,6 +64,19 @@ export class TransportMetrics {
     this.open = families.open.with(labels);
     this.reads = families.reads.with(labels);
     this.writes = families.writes.with(labels);
+  }
+
+  /** Counts a connection that is being made: its failure, or as `measure` does. */
+  async dialed(dialing: Promise<Socket>): Promise<Socket> {
+    try {
+      return this.measure(await dialing);
+    } catch (error) {
+      // Anything else means that nobody wants it any more.
+      if (error instanceof MeshError) {
+        this.#families.failures.with({ ...this.#labels, error: error.code }).inc();
+      }
+      throw error;
+    }
   }
 
   /** Counts a connection that is up, from now to its end. Use what is returned in its place. */
