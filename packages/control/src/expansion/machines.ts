@@ -49,9 +49,12 @@ export interface Admission {
 export const MACHINE_LABEL = "heddle.dev/machine";
 export const NETWORK_LABEL = "heddle.dev/network";
 
-/** A report is due so often; a machine that misses several counts as dead. */
+/**
+ * A report is due so often; a machine that misses several counts as dead. With the second between two
+ * looks at it, and one more until the look that finds it silent, that is within 10 s of its end.
+ */
 export const REPORT_EVERY_MS = 2_000;
-export const DEAD_AFTER_MS = 7_000;
+export const DEAD_AFTER_MS = 6_500;
 
 /** How a machine is called in the API server: the ExternalWorkload and its Lease. */
 interface Machine {
