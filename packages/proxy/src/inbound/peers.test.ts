@@ -150,28 +150,31 @@ const meta = (kind: string, name: string) => ({
   kind: { case: "resource", value: { group: "policy.linkerd.io", kind, name } },
 });
 
-/** Admits `PEER_ID` from anywhere, and nobody else. */
-const ONLY_PEER = {
-  protocol: { kind: { case: "detect", value: { timeout: { seconds: 10n } } } },
-  labels: { group: "policy.linkerd.io", kind: "server", name: "web" },
-  authorizations: [
-    {
-      metadata: meta("authorizationpolicy", "peer"),
-      networks: [{ net: { ip: { ip: { case: "ipv4", value: 0 } }, prefixLen: 0 } }],
-      authentication: {
-        permit: {
-          case: "meshTLS",
-          value: { clients: { case: "identities", value: { identities: [{ name: PEER_ID }] } } },
+/** Admits these clients from anywhere, and nobody else. */
+function admitting(clients: object): ServerInit {
+  return {
+    protocol: { kind: { case: "detect", value: { timeout: { seconds: 10n } } } },
+    labels: { group: "policy.linkerd.io", kind: "server", name: "web" },
+    authorizations: [
+      {
+        metadata: meta("authorizationpolicy", "peer"),
+        networks: [{ net: { ip: { ip: { case: "ipv4", value: 0 } }, prefixLen: 0 } }],
+        authentication: {
+          permit: {
+            case: "meshTLS",
+            value: { clients: { case: "identities", value: clients } },
+          },
         },
       },
-    },
-  ],
-} as ServerInit;
+    ],
+  } as ServerInit;
+}
 
 test("a peer of the right CA under another name, or under none, is refused by the policy and counted", async () => {
   await using stage = await Stage.start();
   const appPort = Number(stage.app.authority.split(":")[1]);
-  stage.world.control.servers.set(appPort, Script.of(ONLY_PEER));
+  const onlyPeer = admitting({ identities: [{ name: PEER_ID }] });
+  stage.world.control.servers.set(appPort, Script.of(onlyPeer));
   const { port } = await stage.world.inbound(stage.app.authority);
   // Until the policy is there, the default's is in force.
   while (!stage.world.metrics().includes('srv_name="web"')) await ask(port, await certificate());
@@ -188,3 +191,33 @@ test("a peer of the right CA under another name, or under none, is refused by th
     /inbound_\w+_authz_deny_total\{[^}]*srv_name="web"[^}]*client_id="not-peer/,
   );
 });
+
+const MACHINE_ID = "spiffe://mesh.example/ns/default/external/till-1";
+
+const MACHINE_RULES: readonly (readonly [what: string, clients: object, isAdmitted: boolean])[] = [
+  ["its id, as proxies that are not ours get it", { identities: [{ name: MACHINE_ID }] }, true],
+  ["its trust domain, as ours get it", { heddleSpiffeTrustDomains: ["mesh.example"] }, true],
+  ["another machine's id", { identities: [{ name: `${MACHINE_ID}0` }] }, false],
+  ["a longer trust domain", { heddleSpiffeTrustDomains: ["mesh.example.org"] }, false],
+  ["every suffix of DNS names", { suffixes: [{ parts: [] }, { parts: ["till-1"] }] }, false],
+];
+
+for (const [what, clients, isAdmitted] of MACHINE_RULES) {
+  test(`a machine is ${isAdmitted ? "admitted" : "refused"} by ${what}`, async () => {
+    await using stage = await Stage.start();
+    const appPort = Number(stage.app.authority.split(":")[1]);
+    stage.world.control.servers.set(appPort, Script.of(admitting(clients)));
+    const { port } = await stage.world.inbound(stage.app.authority);
+    const own = await certificate({ sans: [{ uri: MACHINE_ID }] });
+    // Until the policy is there, the default's is in force.
+    while (!stage.world.metrics().includes('srv_name="web"')) await ask(port, own);
+    const { length: served } = stage.app.asked;
+    assert.match((await ask(port, own))!, isAdmitted ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 403 /);
+    assert.equal(stage.app.asked.length, served + (isAdmitted ? 1 : 0));
+    const verdict = isAdmitted ? "allow" : "deny";
+    assert.match(
+      stage.world.metrics(),
+      new RegExp(`inbound_\\w+_authz_${verdict}_total\\{[^}]*client_id="${MACHINE_ID}"`),
+    );
+  });
+}
