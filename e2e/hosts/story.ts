@@ -24,6 +24,9 @@ const WITNESS_PORT = 9999;
 const NAMESPACE = "hosts";
 const PORTS = { web: 8080, h2c: 8081, redis: 6379, postgres: 5432, smtp: 25, ws: 8090, grpc: 9090 };
 
+/** Begins a command on a machine that has no nftables: where `nft` stands, nothing can be run. */
+const ONLY_IPTABLES = ["sh", "-c", 'mount --bind /dev/null "$(command -v nft)"; exec "$@"', "sh"];
+
 interface Story {
   readonly network: Network<(typeof HOSTS)[number]>;
   readonly folder: string;
@@ -58,11 +61,18 @@ export async function tellStory({ network, folder, stop, isOnce }: Story): Promi
     say("a control plane runs on a host of its own");
     await startServers(server, folder, parts, onLine);
     const cluster = await createService(mesh);
+    // The table nat and its built-in chains come into being when somebody first uses them.
+    for (const program of ["iptables", "ip6tables"]) await onHost(server, primed(program));
     const before = new Map([client, server].map((host) => [host, rules(host)]));
     const ports = Object.entries(PORTS).map(([name, port]) => `${port}:${name}`);
-    await joinMachine(mesh, server, "server", folder, ports);
+    await joinMachine(mesh, server, "server", folder, ports, ONLY_IPTABLES);
     await joinMachine(mesh, client, "client", folder, []);
-    say("two machines joined by invite and join; rules capture what they send and get");
+    assert.doesNotMatch(rules(server), /table inet heddle/);
+    assert.match(rules(server), /chain HEDDLE_OUTBOUND/);
+    assert.match(rules(client), /table inet heddle/);
+    say(
+      "two machines joined by invite and join; iptables captures for one, nftables for the other",
+    );
     for (const [what, command, expected] of calls(cluster)) {
       const answer = await eventually(what, stop, async () => {
         const said = await onHost(client, command);
@@ -86,14 +96,15 @@ export async function tellStory({ network, folder, stop, isOnce }: Story): Promi
       );
       if (!stop.aborted) await once(stop, "abort");
     }
-    for (const [name, host] of [
-      ["client", client],
-      ["server", server],
-    ] as const) {
-      await heddle(host, "leave", "--state-dir", join(folder, name));
-      assert.equal(rules(host), before.get(host), `rules of ${name}`);
-    }
-    say("both left; their rules are to the byte what they were");
+    await onHost(server, [
+      ...ONLY_IPTABLES,
+      ...heddle("leave", "--state-dir", join(folder, "server")),
+    ]);
+    assert.equal(rules(server), before.get(server));
+    await mesh.control.halt();
+    await onHost(client, heddle("leave", "--state-dir", join(folder, "client")));
+    assert.equal(rules(client), before.get(client));
+    say("both left, one without a control plane; their rules are to the byte what they were");
     return 0;
   } catch (error) {
     console.error(`✘ ${String(error)}`);
@@ -215,13 +226,15 @@ async function joinMachine(
   name: string,
   folder: string,
   ports: readonly string[],
+  wrapper: readonly string[] = [],
 ): Promise<void> {
   const { command, args } = selfCommand();
   const invite = ["invite", "--kubeconfig", mesh.kubeconfigPath, "-n", NAMESPACE, "--name", name];
   const declared = ports.flatMap((port) => ["--service-port", port]);
   const labels = ["--label", `app=${name}`];
   const { stdout } = await execute(command, [...args, ...invite, ...declared, ...labels]);
-  await heddle(host, "join", stdout.trim(), "--state-dir", join(folder, name));
+  const joining = heddle("join", stdout.trim(), "--state-dir", join(folder, name));
+  await onHost(host, [...wrapper, ...joining]);
 }
 
 /** Everything known goes on, on new connections. @returns how long there was no control plane. */
@@ -247,7 +260,8 @@ async function withoutControl(mesh: Mesh, client: Host, ip: string): Promise<str
 /** The agent dies, and its proxy with it; then somebody starts it again. */
 async function killAgent(host: Host, ip: string, folder: string, stop: AbortSignal): Promise<void> {
   const stateDir = join(folder, "client");
-  const said = JSON.parse(await heddle(host, "status", "--state-dir", stateDir, "-o", "json"));
+  const status = heddle("status", "--state-dir", stateDir, "-o", "json");
+  const said = JSON.parse(await onHost(host, status));
   process.kill(said.pid, "SIGKILL");
   const curl = ["curl", "-sS", "-m", "5", `http://${ip}:${PORTS.web}/?m=${MARKER}`];
   await eventually("the end of the proxy", stop, async () => {
@@ -272,9 +286,15 @@ async function sendWitness(to: Host): Promise<void> {
   socket.destroy();
 }
 
-async function heddle(host: Host, ...args: readonly string[]): Promise<string> {
+function heddle(...args: readonly string[]): readonly string[] {
   const { command, args: lead } = selfCommand();
-  return await onHost(host, [command, ...lead, ...args]);
+  return [command, ...lead, ...args];
+}
+
+function primed(program: string): readonly string[] {
+  const use = (chain: string): string =>
+    `${program} -t nat -A ${chain} -p udp -j RETURN && ${program} -t nat -F ${chain}`;
+  return ["sh", "-c", `${use("OUTPUT")} && ${use("PREROUTING")}`];
 }
 
 function rules(host: Host): string {
