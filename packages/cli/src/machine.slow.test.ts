@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -38,10 +39,14 @@ let folder: string;
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "heddle-machine-"));
+  await startMesh({});
+});
+
+async function startMesh(more: Readonly<Record<string, string>>): Promise<void> {
   store = await ApiStore.start();
   const env = { HEDDLE_CONTROL_LISTEN_IP: "127.79.3.1", HEDDLE_LOOPBACK_MESH: LOOPBACK_MESH };
-  host = await ControlHost.start(store, { env });
-});
+  host = await ControlHost.start(store, { env: { ...env, ...more } });
+}
 
 after(async () => {
   // Not there if no test of this file was asked for.
@@ -253,6 +258,36 @@ test("without the control plane an agent starts, serves the identity it holds, a
     await again?.[Symbol.asyncDispose]();
   }
 });
+
+test("an agent renews its identity at two thirds of its life, long after its token was used up", async () => {
+  await host[Symbol.asyncDispose]();
+  await startMesh({
+    HEDDLE_CONTROL_IDENTITY_ISSUANCE_LIFETIME: "45s",
+    HEDDLE_CONTROL_IDENTITY_CLOCK_SKEW_ALLOWANCE: "0s",
+  });
+  await using machine = await Machine.start("renewed", "127.79.3.15");
+  assert.equal((await machine.join()).code, 0);
+  await machine.becomes(/^True/);
+  const { validFrom, validTo, publicKey, serialNumber } = await servedLeaf(machine);
+  assert.equal(Date.parse(validTo) - Date.parse(validFrom), 45_000);
+
+  await eventually("another certificate", BOUND, async () => {
+    assert.notEqual((await servedLeaf(machine)).serialNumber, serialNumber);
+  });
+  const next = await servedLeaf(machine);
+  assert.ok(Math.abs(Date.parse(next.validFrom) - Date.parse(validFrom) - 30_000) < 5_000);
+  assert.equal(next.subjectAltName, "URI:spiffe://cluster.local/ns/default/external/renewed");
+  assert.deepEqual(next.publicKey.export(SPKI), publicKey.export(SPKI), "the key stays");
+  const [written] = derOf(readFileSync(machine.state.svid, "utf8"));
+  assert.deepEqual(Buffer.from(written!), next.raw, "it is written down");
+  assert.match(await machine.ready(), /^True/);
+});
+
+const SPKI = { type: "spki", format: "der" } as const;
+
+async function servedLeaf(machine: Machine): Promise<X509Certificate> {
+  return new X509Certificate(await servedChain(machine.state.workloadSocket));
+}
 
 /** A control plane in place of one that ended, at the same addresses. */
 async function restartControl(): Promise<Control> {
