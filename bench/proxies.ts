@@ -19,6 +19,10 @@ type Case = keyof typeof CASES | "grpc";
 /** Of a pair that compiles what is hot while it runs; until then its figures still fall. */
 const WARM_UP_S = 12;
 
+/** Many short rounds: what a shared machine does meanwhile then hits all pairs alike. */
+const ROUNDS = 10;
+const ROUND_S = 2;
+
 /** One pair's values, one a round. */
 interface Rounds {
   readonly us: Map<Case, number[]>;
@@ -48,10 +52,10 @@ async function measure(ground: Ground, isQuick: boolean): Promise<Record<string,
     pairs.map((pair) => [pair, { us: new Map(), perSecond: new Map(), p99Ms: [] }]),
   );
   const idle = new Map(pairs.map((pair) => [pair, rssMib(pair.pids)]));
-  const seconds = isQuick ? 1 : 4;
+  const seconds = isQuick ? 1 : ROUND_S;
   const cases = Object.keys(CASES) as (keyof typeof CASES)[];
   for (const pair of pairs) await requests(ground, pair, "c32", pair === heddle ? WARM_UP_S : 1);
-  for (let round = 0; round < (isQuick ? 1 : 5); round++) {
+  for (let round = 0; round < (isQuick ? 1 : ROUNDS); round++) {
     for (const name of cases) {
       for (const pair of pairs) await cost(ground, pair, name, seconds, results.get(pair)!);
     }
