@@ -227,7 +227,7 @@ class RequestFlow implements Flow {
 }
 
 /** How long the first message of a gRPC answer waits for the status behind it. */
-const PEEK_MS = 20;
+const PEEK_MS = 60;
 
 const OPEN = 0;
 /** Held back until it is known whether there is another attempt. */
