@@ -107,37 +107,45 @@ test("what the kernel cannot watch is refused, and not counted among what is wat
 });
 
 test("what a callback promises comes, also if the loop has nothing else to do", async () => {
-  await using server = await startServer((raw) => {
-    // By then, nothing else goes on in the other process.
-    setTimeout(() => raw.write("hello"), 100);
-  });
+  await using server = await startServer((raw) => raw.on("data", () => raw.write("?")));
+  // Each question waits for a promise; whatever else may turn the loop is over after a few.
   const { stdout, code } = await runScript(`
     // A timer that would turn the loop only after this test's own end.
     const timeoutMs = 60_000;
     const socket = await dial({ address: { ip: "127.0.0.1", port: ${server.port} }, timeoutMs });
-    const first = await new Promise((resolve) => socket.setHandler({
-      onData: (bytes, start, end) => resolve(Buffer.from(bytes.subarray(start, end)).toString()),
-      onDrain() {}, onEnd() {}, onClose() {},
-    }));
-    await Promise.resolve();
-    console.log(first);
+    let told = () => {};
+    socket.setHandler({ onData: () => told(), onDrain() {}, onEnd() {}, onClose() {} });
+    for (let asked = 0; asked < 200; asked++) {
+      const answer = new Promise((resolve) => { told = resolve; });
+      socket.write(Buffer.from("!"), 0, 1);
+      await answer;
+    }
+    console.log("answered");
     process.exit();`);
-  assert.deepEqual([stdout, code], ["hello\n", 0]);
+  assert.deepEqual([stdout, code], ["answered\n", 0]);
 });
 
 test("open sockets keep a process alive, and closed ones let it end", async () => {
+  // Each answer finds the process waiting for it, with nothing but the socket to live for.
+  const rounds = 50;
+  let heard = 0;
   await using server = await startServer((raw) => {
-    setTimeout(() => raw.end("after a while"), 200);
+    raw.on("data", () => {
+      heard++;
+      setImmediate(() => raw.write("?"));
+    });
     raw.on("end", () => raw.end());
   });
   const { stdout, code } = await runScript(`
     const socket = await dial({ address: { ip: "127.0.0.1", port: ${server.port} }, timeoutMs: 5000 });
-    let text = "";
+    let asked = 0;
+    const ask = () => socket.write(Buffer.from("!"), 0, 1);
     socket.setHandler({
-      onData: (bytes, start, end) => { text += Buffer.from(bytes.subarray(start, end)); },
-      onDrain() {}, onEnd: () => socket.end(), onClose: () => console.log(text),
-    });`);
-  assert.deepEqual([stdout, code], ["after a while\n", 0]);
+      onData: () => { if (++asked < ${rounds}) ask(); else socket.end(); },
+      onDrain() {}, onEnd() {}, onClose: () => console.log("closed after", asked),
+    });
+    ask();`);
+  assert.deepEqual([stdout, code, heard], [`closed after ${rounds}\n`, 0, rounds]);
 });
 
 class Silent implements Polled {

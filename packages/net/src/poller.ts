@@ -11,6 +11,7 @@ export interface Polled {
 /** What `Poller.read` returns if there is nothing yet: the negative errno. */
 export const EAGAIN = -11;
 export const EINTR = -4;
+const EIO = 5;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -97,7 +98,8 @@ export class Poller {
   /** Into `READ_BUFFER`. Hot. @returns bytes, 0 at the end, or a negative errno. */
   read(descriptor: bigint): number {
     const count = this.#native.read(descriptor, READ_ADDRESS, READ_BYTES);
-    return count < 0 ? -this.#native.errno() : count;
+    // An errno that was lost is no orderly end.
+    return count < 0 ? -(this.#native.errno() || EIO) : count;
   }
 
   /**
