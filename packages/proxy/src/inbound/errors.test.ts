@@ -19,10 +19,13 @@ import {
   Http2Asker,
   TestApp,
 } from "../testing/apps.ts";
+import { stage } from "../testing/inbound-stage.ts";
 import { dialMeshed, PEER_ID } from "../testing/mesh-client.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 
 const GRPC = { method: "POST", headers: { "content-type": "application/grpc" } };
+/** Of an application. */
+const HTTP2 = { version: "http2" } as const;
 
 let ca: TestCa;
 
@@ -77,25 +80,6 @@ async function silentAuthority(): Promise<{ authority: string } & AsyncDisposabl
   };
 }
 
-/** An inbound side before an application of HTTP/2. */
-async function stage(
-  handler: Handler,
-  env: Record<string, string> = {},
-): Promise<{ world: TestWorld; app: TestApp; port: number } & AsyncDisposable> {
-  const world = await startWorld(env);
-  const app = await TestApp.start("http2", handler);
-  const { port } = await world.inbound(app.authority);
-  return {
-    world,
-    app,
-    port,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
-}
-
 test("[L02] an application that refuses connections: 502, and a meshed client is told why", async () => {
   await using world = await startWorld();
   const { port } = await world.inbound(await deadAuthority());
@@ -141,7 +125,11 @@ test("[L08] [L09] gRPC gets 200 with a status, and the cause if the client is me
 });
 
 test("[L10] a gRPC failure in trailers is a failure with HTTP 200", async () => {
-  await using scene = await stage(() => ({ body: "data", trailers: { "grpc-status": "2" } }));
+  await using scene = await stage(
+    ca,
+    () => ({ body: "data", trailers: { "grpc-status": "2" } }),
+    HTTP2,
+  );
   const answer = await askMeshed(scene.port, GRPC);
   assert.deepEqual([answer.status, answer.trailers?.get("grpc-status")], [200, "2"]);
   const labels = ['status_code="200"', 'classification="failure"', 'grpc_status="2"'];
@@ -151,7 +139,7 @@ test("[L10] a gRPC failure in trailers is a failure with HTTP 200", async () => 
 test("[L11] [L12] the authority is a label where that is called unsafe, and nowhere else", async () => {
   const unsafe = { LINKERD2_PROXY_INBOUND_METRICS_AUTHORITY_LABELS: "unsafe" };
   for (const env of [unsafe, {}]) {
-    await using scene = await stage(() => ({ body: "ok" }), env);
+    await using scene = await stage(ca, () => ({ body: "ok" }), { ...HTTP2, env });
     await using client = await Http2Asker.connect(scene.port);
     await client.ask({ authority: "a.example" });
     await client.ask({ authority: "b.example" });
@@ -205,7 +193,7 @@ test("[L14] a body that breaks ends gRPC with INTERNAL in trailers, after the da
           trailers: {},
           breaksWith: new MeshError("test", "self", "the application broke"),
         };
-  await using scene = await stage(handler);
+  await using scene = await stage(ca, handler, HTTP2);
   const told = await askMeshed(scene.port, GRPC);
   assert.deepEqual([told.status, told.body], [200, "some data"]);
   assert.equal(told.trailers?.get("grpc-status"), "13");

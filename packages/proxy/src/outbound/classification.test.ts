@@ -4,6 +4,7 @@ import { before, test } from "node:test";
 import { TestCa } from "@heddle/testkit/ca";
 import { type Handler, Http2Asker, TestApp } from "../testing/apps.ts";
 import { add, balanced, consecutiveFailures, detect, weightedAddr } from "../testing/messages.ts";
+import { newScene, type Scene } from "../testing/scene.ts";
 import { Script } from "../testing/script.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 
@@ -18,9 +19,7 @@ before(async () => {
 });
 
 /** An outbound side whose policy is of HTTP routes, and a breaker that one failure trips. */
-async function stage(
-  handler: Handler,
-): Promise<{ world: TestWorld; port: number } & AsyncDisposable> {
+async function stage(handler: Handler): Promise<Scene> {
   const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
   const world = await TestWorld.start({ anchors: ca.pem, leaf });
   const app = await TestApp.start("http2", handler);
@@ -28,14 +27,7 @@ async function stage(
   world.control.policies.set(TARGET, Script.of(detect(balanced(WEB), { accrual })));
   world.control.endpoints.set(WEB, Script.of(add(weightedAddr(app.authority))));
   const { port } = await world.outbound(TARGET);
-  return {
-    world,
-    port,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
+  return newScene(world, app, port);
 }
 
 test("[T05] gRPC content under a policy of HTTP routes is judged by its trailers", async () => {

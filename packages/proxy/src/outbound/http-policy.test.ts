@@ -15,6 +15,7 @@ import {
   service,
   weightedAddr,
 } from "../testing/messages.ts";
+import { newScene, type Scene } from "../testing/scene.ts";
 import { Script } from "../testing/script.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 
@@ -31,12 +32,6 @@ before(async () => {
 const web = balanced(WEB);
 const special = balanced(SPECIAL, service("special", 80));
 
-interface Scene extends AsyncDisposable {
-  readonly world: TestWorld;
-  readonly app: TestApp;
-  readonly port: number;
-}
-
 /** A world with this policy, whose web service is one application. */
 async function stage(
   policy: ReturnType<typeof rules>,
@@ -50,15 +45,7 @@ async function stage(
   world.control.policies.set(TARGET, Script.of(policy));
   world.control.endpoints.set(WEB, Script.of(add(weightedAddr(app.authority))));
   const { port } = await world.outbound(TARGET);
-  return {
-    world,
-    app,
-    port,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
+  return newScene(world, app, port);
 }
 
 /** Answers one after the other; the last one for ever. */

@@ -4,6 +4,7 @@ import { TestCa } from "@heddle/testkit/ca";
 import { ask, type Handler, Http2Asker, type Reply, TestApp } from "../testing/apps.ts";
 import type { ProfileInit } from "../testing/control.ts";
 import { add, balanced, detect, weightedAddr } from "../testing/messages.ts";
+import { newScene, type Scene } from "../testing/scene.ts";
 import { Script } from "../testing/script.ts";
 import { TEST_ID, TestWorld } from "../testing/world.ts";
 
@@ -51,14 +52,15 @@ function profile(
   } as ProfileInit;
 }
 
-interface Scene extends AsyncDisposable {
-  readonly world: TestWorld;
-  readonly app: TestApp;
-  readonly port: number;
+interface ProfileScene extends Scene {
   readonly profiles: Script<ProfileInit>;
 }
 
-async function stage(given: ProfileInit, handler: Handler, version?: "http2"): Promise<Scene> {
+async function stage(
+  given: ProfileInit,
+  handler: Handler,
+  version?: "http2",
+): Promise<ProfileScene> {
   const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
   const world = await TestWorld.start({ anchors: ca.pem, leaf });
   const app = await TestApp.start(version ?? "http1", handler);
@@ -67,16 +69,7 @@ async function stage(given: ProfileInit, handler: Handler, version?: "http2"): P
   world.control.profiles.set(TARGET, profiles);
   world.control.endpoints.set(WEB, Script.of(add(weightedAddr(app.authority))));
   const { port } = await world.outbound(TARGET);
-  return {
-    world,
-    app,
-    port,
-    profiles,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
+  return { ...newScene(world, app, port), profiles };
 }
 
 function inTurn(...replies: Reply[]): Handler {

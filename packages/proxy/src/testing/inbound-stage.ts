@@ -1,5 +1,6 @@
 import { ask, type Handler, TestApp } from "./apps.ts";
 import type { ServerInit, TestLeaf } from "./control.ts";
+import { newScene, type Scene } from "./scene.ts";
 import { Script } from "./script.ts";
 import { TEST_ID, TestWorld } from "./world.ts";
 
@@ -9,12 +10,8 @@ export interface TestAuthority {
   leaf(options: { readonly sans: { readonly dns: string }[] }): Promise<TestLeaf>;
 }
 
-export interface InboundScene extends AsyncDisposable {
-  readonly world: TestWorld;
-  readonly app: TestApp;
-  /** Of the inbound side; connections go to the application. */
-  readonly port: number;
-}
+/** `port` is of the inbound side. */
+export type InboundScene = Scene;
 
 /** An inbound proxy before one application, whose port's policy is the environment's default. */
 export async function stage(
@@ -26,15 +23,7 @@ export async function stage(
   const world = await TestWorld.start({ anchors: ca.pem, leaf, env: options.env ?? {} });
   const app = await TestApp.start(options.version ?? "http1", handler);
   const { port } = await world.inbound(app.authority);
-  return {
-    world,
-    app,
-    port,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await app[Symbol.asyncDispose]();
-    },
-  };
+  return newScene(world, app, port);
 }
 
 const ANYWHERE = [{ net: { ip: { ip: { case: "ipv4", value: 0 } }, prefixLen: 0 } }];
