@@ -273,10 +273,7 @@ export class NodeSocket implements Socket, Polled {
       this.#closeIfOver();
       return;
     }
-    const code = getSystemErrorName(result);
-    this.#failed(
-      Object.assign(new Error(`read ${code}`), { code, errno: result, syscall: "read" }),
-    );
+    this.#failed(systemError("read", result));
   }
 
   /** `raw` has not seen the end of what it did not read, so it does not close by itself. */
