@@ -20,6 +20,10 @@ export class ReplayBuffer {
     return this.#isCapped;
   }
 
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
   /** Copies the range. */
   data(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isCapped) return;

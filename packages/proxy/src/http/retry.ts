@@ -159,6 +159,10 @@ class RetryExchange implements BodySink {
     this.#timer.arm(delayMs);
   }
 
+  get isRequestEnded(): boolean {
+    return this.#body.isEnded;
+  }
+
   /** No more attempts will come: what is kept for them is freed. */
   taken(): void {
     this.#body.drop();
@@ -226,8 +230,10 @@ class RequestFlow implements Flow {
   }
 }
 
-/** How long the first message of a gRPC answer waits for the status behind it. */
+/** How long the beginning of a gRPC answer waits for the status behind it. */
 const PEEK_MS = 60;
+/** How much of it waits. */
+const PEEK_BYTES = 65_536;
 
 const OPEN = 0;
 /** Held back until it is known whether there is another attempt. */
@@ -245,6 +251,7 @@ class Attempt implements ResponseSink {
   #head: ResponseHead | undefined;
   #flow: Flow = NO_FLOW;
   #chunks: Uint8Array[] | undefined;
+  #heldBytes = 0;
   #isEnded = false;
   #trailers: HeaderMap | undefined;
   #error: MeshError | undefined;
@@ -288,13 +295,10 @@ class Attempt implements ResponseSink {
     this.#chunks ??= [];
     this.#chunks.push(copyRange(bytes, start, end));
     if (this.#state !== PEEKING) return;
-    if (!isFirst) {
-      this.#judged(false);
-      return;
-    }
-    // Most answers have one message, and their status comes with it, or right behind.
-    this.#flow.pause();
-    setImmediate(peekOn, this);
+    this.#heldBytes += end - start;
+    if (this.#heldBytes > PEEK_BYTES) this.#judged(false);
+    // Most answers are short, and their status comes with them, or right behind.
+    else if (isFirst) setImmediate(peekOn, this);
   }
 
   end(trailers: HeaderMap | undefined): void {
@@ -357,6 +361,11 @@ class Attempt implements ResponseSink {
   /** The turn is over, and the status not there: a stream is not held up for it much longer. */
   peekOn(): void {
     if (this.#state !== PEEKING) return;
+    // While the client still sends, it may wait for this message before it says more.
+    if (!this.#exchange.isRequestEnded) {
+      this.#judged(false);
+      return;
+    }
     this.#peeking = this.#exchange.timers.timer(() => {
       if (this.#state === PEEKING) this.#judged(false);
     });

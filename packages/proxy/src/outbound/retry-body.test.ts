@@ -89,15 +89,15 @@ test("[S02] an early refusal is tried again though the body goes on", async () =
   assert.equal(received, "first second");
 });
 
-/** An application whose first answer breaks off when `said` of its body is out. */
-async function breaksOff(said: string): Promise<void> {
+/** An application whose first answer breaks off when the messages `said` are out. */
+async function breaksOff(...said: string[]): Promise<void> {
   await using parts = new AsyncDisposableStack();
   let attempts = 0;
   const app = http2.createServer();
   app.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
     if (++attempts === 1) {
-      if (said !== "") stream.write(said);
+      for (const message of said) stream.write(message);
       // All that is out when the answer to the ping is back; then the instance is gone.
       stream.session!.ping(() => stream.session!.socket.destroy());
       return;
@@ -125,6 +125,7 @@ async function breaksOff(said: string): Promise<void> {
 }
 
 test("a gRPC answer that breaks off before its status is tried again as unavailable", async () => {
-  await breaksOff("");
+  await breaksOff();
   await breaksOff("the first message");
+  await breaksOff("a first", "a second", "and a third message");
 });
