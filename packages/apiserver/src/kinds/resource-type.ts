@@ -60,6 +60,8 @@ export interface Strategy {
   /** Fills in what the server decides. Runs before validation. */
   readonly prepareCreate?: (object: JsonObject, context: ChangeContext) => void;
   readonly prepareUpdate?: (object: JsonObject, old: JsonObject, context: ChangeContext) => void;
+  /** Why an object may not be made here and now, if so. Runs after `prepareCreate`. */
+  readonly refuseCreate?: (object: JsonObject, context: ChangeContext) => string | undefined;
   /** Beyond the schema. */
   readonly validate?: (object: JsonObject) => Cause[];
   readonly validateUpdate?: (object: JsonObject, old: JsonObject) => Cause[];

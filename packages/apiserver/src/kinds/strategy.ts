@@ -158,6 +158,15 @@ export const POD: Strategy = {
     spec["serviceAccountName"] = account;
     spec["serviceAccount"] = account;
   },
+  refuseCreate: (object, { tx }) => {
+    const namespace = digString(object, "metadata", "namespace") ?? "";
+    const name = digString(object, "spec", "serviceAccountName") ?? "";
+    // Every namespace gets that one; whoever is quicker than its controller shall not be told off.
+    if (name === "default") return undefined;
+    if (tx.get({ resource: "/serviceaccounts", namespace, name }) !== undefined) return undefined;
+    const why = `serviceaccount "${name}" not found`;
+    return `error looking up service account ${namespace}/${name}: ${why}`;
+  },
   validate: (object) => {
     const containers = digArray(object, "spec", "containers");
     return containers.length === 0 ? [required("spec.containers")] : [];

@@ -103,6 +103,8 @@ export class ObjectWriter {
         type,
       );
       const place = this.#place(target, digString(stored, "metadata", "name")!);
+      const refusal = type.strategy.refuseCreate?.(stored, context);
+      if (refusal !== undefined) throw forbidden(type, place.name, refusal);
       if (tx.get(place) !== undefined) throw alreadyExists(type, place.name);
       return tx.set(place, inOrder(stored));
     }, options.isDryRun);
