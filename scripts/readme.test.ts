@@ -12,6 +12,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   "npm run demo:hosts -- --once": "e2e/hosts.test.ts",
   "npm test": ".ci/run",
   "npm run ok": "its steps are those of .ci/run",
+  "npm run test:kube-api": "e2e/kube-api.test.ts",
   "npm run conformance":
     "scripts/conformance-doc.test.ts reads the list; the rest needs a whole run",
   "./heddle version --client": "below",
@@ -40,7 +41,9 @@ test("every npm script of the README exists", () => {
     readonly scripts: Readonly<Record<string, string>>;
   };
   const scripts = [
-    ...README.matchAll(/npm (?:run )?(start|test|ok|conformance|bench|demo:hosts)\b/g),
+    ...README.matchAll(
+      /npm (?:run )?(start|test|ok|conformance|bench|test:kube-api|demo:hosts)\b/g,
+    ),
   ];
   for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));
 });

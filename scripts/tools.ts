@@ -1,6 +1,7 @@
 /**
  * Tools of the suites that come as Go modules, built once into `${HEDDLE_CACHE:-~/.cache/heddle}/bin`
- * from the versions that `tools/go.mod` pins. `node scripts/tools.ts` builds what is missing.
+ * from the versions that `tools/go.mod` and `e2e/kube/go.mod` pin. `node scripts/tools.ts` builds
+ * what is missing.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -10,33 +11,49 @@ import { join } from "node:path";
 
 interface Tool {
   readonly name: string;
+  /** Where the versions are pinned. */
+  readonly folder: string;
   readonly module: string;
   /** Go variables that tell the tool its own version. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
+const TOOLS_FOLDER = join(import.meta.dirname, "tools");
+const KUBE_FOLDER = join(import.meta.dirname, "..", "e2e", "kube");
+
 const KUBERNETES = "v1.37.2";
+
+/** Without them Kubernetes' programs call themselves v0.0.0. */
+const KUBERNETES_VARIABLES: Readonly<Record<string, string>> = {
+  "k8s.io/component-base/version.gitVersion": KUBERNETES,
+  "k8s.io/component-base/version.gitMajor": "1",
+  "k8s.io/component-base/version.gitMinor": "37",
+  "k8s.io/component-base/version.gitTreeState": "clean",
+  "k8s.io/client-go/pkg/version.gitVersion": KUBERNETES,
+};
 
 const TOOLS: readonly Tool[] = [
   {
     name: "kubectl",
+    folder: TOOLS_FOLDER,
     module: "k8s.io/kubernetes/cmd/kubectl",
-    variables: {
-      "k8s.io/component-base/version.gitVersion": KUBERNETES,
-      "k8s.io/component-base/version.gitMajor": "1",
-      "k8s.io/component-base/version.gitMinor": "37",
-      "k8s.io/component-base/version.gitTreeState": "clean",
-      "k8s.io/client-go/pkg/version.gitVersion": KUBERNETES,
-    },
+    variables: KUBERNETES_VARIABLES,
   },
   {
     name: "grpcurl",
+    folder: TOOLS_FOLDER,
     module: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
     variables: { "main.version": "v1.9.3" },
   },
+  { name: "etcd", folder: KUBE_FOLDER, module: "go.etcd.io/etcd/server/v3", variables: {} },
+  ...["kube-apiserver", "kube-controller-manager"].map((name) => ({
+    name,
+    folder: KUBE_FOLDER,
+    module: `k8s.io/kubernetes/cmd/${name}`,
+    variables: KUBERNETES_VARIABLES,
+  })),
 ];
 
-const MODULE = join(import.meta.dirname, "tools");
 const MIN_GO: readonly [number, number] = [1, 26];
 
 export function cacheDir(): string {
@@ -50,31 +67,30 @@ export function toolPath(name: string): string {
 
 /** Builds what is missing, where Go can; says what is skipped otherwise. */
 export async function provideTools(): Promise<void> {
-  const stamp = stampOf();
-  const absent = TOOLS.filter((tool) => !isBuilt(tool, stamp));
+  const absent = TOOLS.filter((tool) => !isBuilt(tool));
   if (absent.length === 0) return;
   const problem = goProblem();
   if (problem !== undefined) {
-    const names = absent.map(({ name }) => name).join(" and ");
+    const names = absent.map(({ name }) => name).join(", ");
     console.log(`missing: ${names} (${problem}); their suites are skipped.`);
     console.log("To run them: install Go 1.26 or later, then: node scripts/tools.ts");
     return;
   }
   mkdirSync(join(cacheDir(), "bin"), { recursive: true });
-  for (const tool of absent) build(tool, stamp);
+  for (const tool of absent) build(tool);
 }
 
 /** Changes with the pinned versions, so that an upgrade is built. */
-function stampOf(): string {
+function stampOf(folder: string): string {
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(MODULE, file)));
+  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(folder, file)));
   return hash.digest("hex").slice(0, 16);
 }
 
-function isBuilt({ name }: Tool, stamp: string): boolean {
+function isBuilt({ name, folder }: Tool): boolean {
   const path = toolPath(name);
   if (!existsSync(path) || !existsSync(`${path}.stamp`)) return false;
-  return readFileSync(`${path}.stamp`, "utf8").trim() === stamp;
+  return readFileSync(`${path}.stamp`, "utf8").trim() === stampOf(folder);
 }
 
 /** Why Go cannot build, if so. */
@@ -90,7 +106,7 @@ function goProblem(): string | undefined {
 }
 
 /** Under a name of its own until it is whole, so that two runs do not disturb each other. */
-function build({ name, module, variables }: Tool, stamp: string): void {
+function build({ name, folder, module, variables }: Tool): void {
   const path = toolPath(name);
   const next = `${path}.${process.pid}`;
   const flags = [
@@ -104,7 +120,7 @@ function build({ name, module, variables }: Tool, stamp: string): void {
     "nice",
     ["-n", "10", "go", "build", "-trimpath", `-ldflags=${flags.join(" ")}`, "-o", next, module],
     {
-      cwd: MODULE,
+      cwd: folder,
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -buildvcs=false" },
     },
@@ -114,7 +130,7 @@ function build({ name, module, variables }: Tool, stamp: string): void {
     return;
   }
   renameSync(next, path);
-  writeFileSync(`${path}.stamp`, `${stamp}\n`);
+  writeFileSync(`${path}.stamp`, `${stampOf(folder)}\n`);
   console.log(`built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
 

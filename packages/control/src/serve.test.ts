@@ -161,7 +161,7 @@ test("a process without the identity role gets its certificate by Certify", asyn
   await host.kube.create(SERVICE_ACCOUNTS, {
     metadata: { name: "linkerd-destination", namespace: "linkerd" },
   });
-  const token = store.server.issueToken("linkerd", "linkerd-destination", {
+  const token = await store.issueToken("linkerd", "linkerd-destination", {
     audiences: ["identity.l5d.io"],
   });
   const tokenFile = join(store.folder, "token");

@@ -7,6 +7,7 @@ import * as x509 from "@peculiar/x509";
 export type SanEntry =
   | { readonly dns: string }
   | { readonly uri: string }
+  | { readonly ip: string }
   | { readonly email: string };
 
 export type TestKeyType = "ec-p256" | "ec-p384" | "ed25519" | "rsa";
@@ -14,6 +15,8 @@ export type TestKeyType = "ec-p256" | "ec-p384" | "ed25519" | "rsa";
 export interface LeafOptions {
   readonly sans?: readonly SanEntry[];
   readonly commonName?: string;
+  /** A group, to Kubernetes. */
+  readonly organization?: string;
   /** Default: both server and client. Empty: no such extension. */
   readonly purposes?: readonly ("server" | "client")[];
   readonly notBefore?: Date;
@@ -80,7 +83,10 @@ export class TestCa {
 
   async leaf(options: LeafOptions = {}): Promise<Issued> {
     const keys = await newKeys(options.keyType ?? "ec-p256");
-    const name = options.commonName === undefined ? "" : `CN=${options.commonName}`;
+    const name = [
+      ...(options.organization === undefined ? [] : [`O=${options.organization}`]),
+      ...(options.commonName === undefined ? [] : [`CN=${options.commonName}`]),
+    ].join(",");
     const extensions: x509.Extension[] = [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -152,6 +158,7 @@ const CA_EXTENSIONS: x509.Extension[] = [
 function generalName(entry: SanEntry): x509.GeneralName {
   if ("dns" in entry) return new x509.GeneralName("dns", entry.dns);
   if ("uri" in entry) return new x509.GeneralName("url", entry.uri);
+  if ("ip" in entry) return new x509.GeneralName("ip", entry.ip);
   return new x509.GeneralName("email", entry.email);
 }
 

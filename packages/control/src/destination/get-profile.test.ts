@@ -161,7 +161,23 @@ test("[DP03] [DP05] [DP04] [DP28] [DP29] [DP30] [DT37] [DT39] [DT40] [DT41] the 
   assert.ok(routed("changed")((await stream.next())!));
 });
 
-test("[DT26] [DT27] [DT32] [DT34] a ServiceProfile is told in full", async () => {
+test("[DT35] [DT36] [DT38] [DW39] [DW40] either ServiceProfile is told alone, and its going", async () => {
+  const ns = await TestNamespace.create(host.kube, "dt35");
+  await TestNamespace.create(host.kube, "dt35-client");
+  await ns.service("web", { ports: [{ name: "http", port: 80 }] });
+  const name = "web.dt35.svc.cluster.local";
+  const { stream, profile } = await openWhen(`${name}:80`, isNamed, { ns: "dt35-client" });
+  await using _ = stream;
+  assert.deepEqual(profile.routes, []);
+  for (const namespace of ["dt35-client", "dt35"]) {
+    await serviceProfile(namespace, name, { routes: [{ ...ROUTE, name: namespace }] });
+    assert.equal((await stream.next())?.routes[0]?.metricsLabels["route"], namespace);
+    await host.kube.delete(SERVICE_PROFILES, { name, namespace });
+    assert.deepEqual((await stream.next())?.routes, []);
+  }
+});
+
+test("[DT26] [DT27] [DT29] [DT32] [DT34] a ServiceProfile is told in full", async () => {
   const ns = await TestNamespace.create(host.kube, "dt26");
   await ns.service("web", { ports: [{ name: "http", port: 80 }] });
   const name = "web.dt26.svc.cluster.local";
@@ -175,6 +191,7 @@ test("[DT26] [DT27] [DT32] [DT34] a ServiceProfile is told in full", async () =>
         responseClasses: [
           { condition: { status: { min: 500, max: 599 } }, isFailure: true },
           { condition: { all: [{ status: { min: 404 } }, { not: { status: { max: 403 } } }] } },
+          { condition: { not: { status: { min: 410 } }, any: [{ status: { min: 410 } }] } },
         ],
       },
       { name: "odd", condition: { any: [{ method: "brew" }, { pathRegex: "/b" }] } },
@@ -197,6 +214,15 @@ test("[DT26] [DT27] [DT32] [DT34] a ServiceProfile is told in full", async () =>
         {
           condition: {
             all: [{ status: { min: 404, max: 404 } }, { not: { status: { min: 403, max: 403 } } }],
+          },
+          isFailure: false,
+        },
+        {
+          condition: {
+            all: [
+              { any: [{ status: { min: 410, max: 410 } }] },
+              { not: { status: { min: 410, max: 410 } } },
+            ],
           },
           isFailure: false,
         },
@@ -261,7 +287,7 @@ test("[DT28] [DT30] [DT31] a ServiceProfile that turns wrong leaves what was tol
   assert.equal((await stream.next())?.routes[0]?.metricsLabels["route"], "good-again");
 });
 
-test("[DP18] [DP20] [DW34] [DW35] [DW36] [DW37] [DW38] a Service's opaque ports are annotated, or the default", async () => {
+test("[DP18] [DP20] [DW33] [DW34] [DW35] [DW36] [DW37] [DW38] a Service's opaque ports are annotated, or the default", async () => {
   const ns = await TestNamespace.create(host.kube, "dp20");
   const key = "config.linkerd.io/opaque-ports";
   const ports = [
@@ -433,6 +459,29 @@ test("[DP23] a pod selected by an opaque Server is opaque on that port", async (
     spec: { podSelector: { matchLabels: { app: "web" } }, port: 8080, proxyProtocol: "opaque" },
   });
   assert.equal((await stream.next())?.opaqueProtocol, true);
+});
+
+test("[DP12] a native sidecar's port is opaque by its name in a Server", async () => {
+  const ns = await TestNamespace.create(host.kube, "dp12");
+  const sidecar = {
+    name: "helper",
+    image: "helper",
+    restartPolicy: "Always",
+    ports: [{ name: "admin", containerPort: 8081, protocol: "TCP" }],
+  };
+  const labels = { app: "web" };
+  await ns.pod({ name: "web-1", ips: ["10.47.0.1"], labels, initContainers: [sidecar] });
+  await host.kube.create(SERVERS, {
+    metadata: { name: "opaque", namespace: "dp12" },
+    spec: { podSelector: { matchLabels: labels }, port: "admin", proxyProtocol: "opaque" },
+  });
+  const isOpaque = (one: DestinationProfile): boolean => one.opaqueProtocol;
+  const { stream, profile } = await openWhen("10.47.0.1:8081", isOpaque);
+  await stream[Symbol.asyncDispose]();
+  assert.equal(endpointWords(profile.endpoint!).hint, "opaque+4143");
+  const other = await openWhen("10.47.0.1:8080", hasEndpoint("web-1"));
+  await other.stream[Symbol.asyncDispose]();
+  assert.equal(other.profile.opaqueProtocol, false);
 });
 
 test("[DP27] [DW41] a pod by its node's IP and host port", async () => {

@@ -15,7 +15,13 @@ import { GrpcStatus } from "@heddle/net/grpc/status";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { ControlHost } from "../testing/control-host.ts";
 import { TestNamespace } from "../testing/objects.ts";
-import { getEndpoints, getProfile, type TestStream, type UpdateWords } from "../testing/streams.ts";
+import {
+  getEndpoints,
+  nextWords,
+  serviceKnown,
+  type TestStream,
+  type UpdateWords,
+} from "../testing/streams.ts";
 
 let host: ControlHost;
 let client: GrpcClient;
@@ -40,18 +46,8 @@ function get(name: string, namespace: TestNamespace, token?: object): TestStream
   return getEndpoints({ client, path, ...(token === undefined ? {} : { token }) });
 }
 
-/** Waits until the control plane has seen a Service: then its profile is told at once. */
-async function known(name: string, namespace: TestNamespace): Promise<void> {
-  const path = `${name}.${namespace.name}.svc.cluster.local:80`;
-  for (;;) {
-    try {
-      await using stream = getProfile({ client, path });
-      await stream.next();
-      return;
-    } catch (error) {
-      if ((error as GrpcError).status !== GrpcStatus.unknown) throw error;
-    }
-  }
+function known(name: string, namespace: TestNamespace): Promise<void> {
+  return serviceKnown({ client, path: `${name}.${namespace.name}.svc.cluster.local:80` });
 }
 
 async function web(namespace: TestNamespace, more: object = {}): Promise<void> {
@@ -101,7 +97,7 @@ test("[DG02] [DW06] Get of an ExternalName Service is InvalidArgument", async ()
   assert.equal(error.status, GrpcStatus.invalidArgument);
 });
 
-test("[DG03] [DG06] [DW01] [DT10] [DT11] Get tells of ready pods, with labels, identity and hint", async () => {
+test("[DG03] [DG06] [DW01] [DW10] [DT10] [DT11] Get tells of ready pods, with labels, identity and hint", async () => {
   const ns = await TestNamespace.create(host.kube, "dg03");
   await host.kube.create(NODES, {
     metadata: { name: "dg03-node", labels: { "topology.kubernetes.io/zone": "west" } },
@@ -260,11 +256,7 @@ test("[DT06] [DT07] [DW20] [DW23] [DW24] [DW25] changes come as differences, Add
     const metadata = { ...slice.metadata, labels: { ...slice.metadata.labels, ...labels } };
     slice = await host.kube.update(ENDPOINT_SLICES, { ...slice, metadata, endpoints });
   };
-  const words = async (): Promise<readonly string[]> => {
-    const update = await stream.next();
-    if (update?.remove !== undefined) return update.remove.map((at) => `-${at}`);
-    return (update?.add ?? []).map(({ at }) => `+${at}`);
-  };
+  const words = (): Promise<readonly string[]> => nextWords(stream);
   assert.deepEqual(await words(), ["+10.2.0.1:8080", "+10.2.0.2:8080"]);
   // A change that says nothing new.
   await put([a, b], { irrelevant: "yes" });
@@ -357,10 +349,7 @@ test("[DG04] [DG05] [D601] [D602] [D603] of both families only IPv6 is told, as 
   await web(ns);
   await ns.slice("web", "web-6", v6, { addressType: "IPv6" });
   await using stream = get("web", ns);
-  const words = async (): Promise<readonly string[]> => {
-    const update = await stream.next();
-    return update?.remove?.map((at) => `-${at}`) ?? update?.add?.map(({ at }) => `+${at}`) ?? [];
-  };
+  const words = (): Promise<readonly string[]> => nextWords(stream);
   assert.deepEqual(await words(), ["+[fd00:13::1]:8080"]);
   // [D604] Nothing is said of the other family meanwhile.
   await ns.slice("web", "web-4", [ns.target("Pod", "a", "10.13.0.1")]);
@@ -426,16 +415,21 @@ test("[DW31] [DW32] internalTrafficPolicy Local keeps to the client's node", asy
   assert.deepEqual(await stream.next(), { remove: ["10.32.0.1:8080"] });
 });
 
-test("[DW11] [DT13] [DT15] [DT16] a machine has its SPIFFE id, its server name and HTTP/2", async () => {
+test("[DW11] [DT13] [DT15] [DT16] [DT17] [DT20] a machine has its SPIFFE id, its server name and HTTP/2", async () => {
   const ns = await TestNamespace.create(host.kube, "dw11");
+  await host.kube.create(NODES, {
+    metadata: { name: "dw11-node", labels: { "topology.kubernetes.io/zone": "east" } },
+  });
   await ns.workload("vm", { workloadIPs: [{ ip: "192.0.2.1" }] });
   await web(ns);
-  await using stream = get("web", ns);
-  await ns.slice("web", "web-a", [ns.target("ExternalWorkload", "vm", "192.0.2.1")]);
+  await using stream = get("web", ns, { ns: "dw11", nodeName: "dw11-node" });
+  const vmTarget = ns.target("ExternalWorkload", "vm", "192.0.2.1");
+  await ns.slice("web", "web-a", [{ ...vmTarget, zone: "east" }]);
+  // Whose weight has no words: it is 10,000, in the client's zone too.
   assert.deepEqual((await stream.next())?.add, [
     {
       at: "192.0.2.1:8080",
-      labels: { external_workload: "vm", zone: "", zone_locality: "unknown" },
+      labels: { external_workload: "vm", zone: "east", zone_locality: "local" },
       identity: "spiffe://cluster.local/ns/dw11/external/vm",
       serverName: "vm.dw11.external.cluster.local",
       hint: "h2",
@@ -500,7 +494,7 @@ test("[DW22] a Server of another namespace cannot make pods opaque", async () =>
   assert.equal((await stream.next())?.add?.[0]?.hint, "h2");
 });
 
-test("[DT09] with transport headers on, the proxy's own ports are still reached directly", async () => {
+test("[DT09] [DT18] [DT19] with transport headers on, the proxy's own ports are still reached directly", async () => {
   await using forced = await ControlHost.start(await ApiStore.start());
   const ns = await TestNamespace.create(forced.kube, "dt09");
   await ns.pod({ name: "a", ips: ["10.1.9.1"] });
@@ -508,6 +502,7 @@ test("[DT09] with transport headers on, the proxy's own ports are still reached 
     workloadIPs: [{ ip: "192.0.2.9" }],
     ports: [{ port: 8080 }, { name: "linkerd-proxy", port: 4999 }],
   });
+  await ns.workload("unnamed", { workloadIPs: [{ ip: "192.0.2.10" }], ports: [{ port: 8080 }] });
   const ports = [
     { name: "http", port: 80 },
     { name: "admin", port: 81 },
@@ -516,6 +511,7 @@ test("[DT09] with transport headers on, the proxy's own ports are still reached 
   const endpoints = [
     ns.target("Pod", "a", "10.1.9.1"),
     ns.target("ExternalWorkload", "vm", "192.0.2.9"),
+    ns.target("ExternalWorkload", "unnamed", "192.0.2.10"),
   ];
   await ns.slice("web", "web-a", endpoints, {
     ports: [
@@ -530,13 +526,21 @@ test("[DT09] with transport headers on, the proxy's own ports are still reached 
       try {
         await using stream = getEndpoints({ client: forcedClient, path });
         const add = (await stream.next())?.add ?? [];
-        if (add.length === 2) return add.map(({ at, hint }) => `${at} ${hint}`);
+        if (add.length === 3) return add.map(({ at, hint }) => `${at} ${hint}`);
       } catch (error) {
         // The Service has not been seen yet.
         if ((error as GrpcError).status !== GrpcStatus.notFound) throw error;
       }
     }
   };
-  assert.deepEqual(await hints(80), ["10.1.9.1:8080 h2+4143", "192.0.2.9:8080 h2+4999"]);
-  assert.deepEqual(await hints(81), ["10.1.9.1:4191 h2", "192.0.2.9:4191 h2+4999"]);
+  assert.deepEqual(await hints(80), [
+    "10.1.9.1:8080 h2+4143",
+    "192.0.2.9:8080 h2+4999",
+    "192.0.2.10:8080 h2+4143",
+  ]);
+  assert.deepEqual(await hints(81), [
+    "10.1.9.1:4191 h2",
+    "192.0.2.9:4191 h2+4999",
+    "192.0.2.10:4191 h2+4143",
+  ]);
 });

@@ -17,6 +17,7 @@ import { WatchMetricFamilies } from "@heddle/kube/watch-metrics";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { installDefinitions } from "../crds/install.ts";
 import { TestNamespace } from "../testing/objects.ts";
+import { MANAGED_BY_LABEL, MANAGER } from "./slices.ts";
 import { startWorkloadSlices } from "./slices-main.ts";
 
 const LEASE = { name: "linkerd-destination-endpoint-write", namespace: "linkerd" };
@@ -103,4 +104,31 @@ test("[DX12] slices follow machines and Services, and are handed over with the l
   const current = await client.get(SERVICES, { name: "web", namespace: "shop" });
   await client.update(SERVICES, { ...current, spec: { ...service.spec!, selector: { app: "x" } } });
   await slicesBecome(client, "shop", []);
+});
+
+test("[DX03] a Service that is being deleted gets no slices", async () => {
+  await using store = await ApiStore.start();
+  using control = store.controlClient();
+  const { client } = store;
+  await installDefinitions(client);
+  await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
+  const ns = await TestNamespace.create(client, "shop");
+  const spec = {
+    selector: { app: "web" },
+    ports: [{ name: "http", port: 80, targetPort: 8080 }],
+  };
+  await ns.service("dying", spec, { finalizers: ["test.heddle.dev/held"] });
+  await client.delete(SERVICES, { name: "dying", namespace: "shop" });
+  const held = await client.get(SERVICES, { name: "dying", namespace: "shop" });
+  assert.notEqual(held.metadata.deletionTimestamp, undefined);
+  await using _ = start(control, "only");
+  await ns.service("living", spec);
+  await ns.workload("a", { workloadIPs: [{ ip: "192.0.2.1" }] }, { labels: { app: "web" } });
+  // Both select the machine; only one has slices.
+  await slicesBecome(client, "shop", [["192.0.2.1"]]);
+  const { items } = await client.list(ENDPOINT_SLICES, { namespace: "shop" });
+  const services = items
+    .filter(({ metadata }) => metadata.labels?.[MANAGED_BY_LABEL] === MANAGER)
+    .map(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"]);
+  assert.deepEqual(services, ["living"]);
 });

@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { after, before, test } from "node:test";
 import { Identity } from "@heddle/api/gen/identity_pb";
 import { type Clock, systemClock } from "@heddle/base/clock";
+import { Log } from "@heddle/base/log";
 import {
   CONFIG_MAPS,
   EVENTS,
@@ -10,11 +11,14 @@ import {
   SECRETS,
   SERVICE_ACCOUNTS,
 } from "@heddle/kube/types/core";
-import type { GrpcClient } from "@heddle/net/grpc/client";
+import { dial } from "@heddle/net/dialer";
+import { GrpcClient } from "@heddle/net/grpc/client";
 import type { GrpcError } from "@heddle/net/grpc/error";
 import { GrpcStatus } from "@heddle/net/grpc/status";
+import { Http2Client } from "@heddle/net/http2/client";
 import { ApiStore } from "@heddle/testkit/api-store";
-import { ControlHost } from "../testing/control-host.ts";
+import { startControl } from "../main.ts";
+import { ControlHost, controlSettings } from "../testing/control-host.ts";
 import { newTestCsr } from "../testing/requests.ts";
 import { createTrust } from "./bootstrap.ts";
 
@@ -42,8 +46,8 @@ before(async () => {
 
 after(() => host?.[Symbol.asyncDispose]());
 
-function token(account = "web", audience = "identity.l5d.io"): Uint8Array {
-  return Buffer.from(store.server.issueToken("shop", account, { audiences: [audience] }));
+async function token(account = "web", audience = "identity.l5d.io"): Promise<Uint8Array> {
+  return Buffer.from(await store.issueToken("shop", account, { audiences: [audience] }));
 }
 
 async function csrOf(name: string): Promise<Uint8Array> {
@@ -62,7 +66,7 @@ async function certify(
   const { identity = WEB } = request;
   const answer = await client.unary(Identity.method.certify, {
     identity,
-    token: request.token ?? token(),
+    token: request.token ?? (await token()),
     certificateSigningRequest: request.certificateSigningRequest ?? (await csrOf(identity)),
   });
   const ders = [answer.leafCertificate, ...answer.intermediateCertificates];
@@ -105,24 +109,24 @@ test("[5/TL02] Certify refuses arguments that are missing or no request with Inv
 
 test("Certify refuses a name that is not the token's, or not the request's", async () => {
   const failed = GrpcStatus.failedPrecondition;
-  assert.equal(await refusedWith({ token: token("other") }), failed);
+  assert.equal(await refusedWith({ token: await token("other") }), failed);
   const csr = await csrOf("other.shop.serviceaccount.identity.linkerd.cluster.local");
   assert.equal(await refusedWith({ certificateSigningRequest: csr }), failed);
 });
 
 test("Certify refuses tokens that are forged, for others, or of accounts with dots", async () => {
-  const forged = token();
+  const forged = await token();
   forged[forged.length - 3]! ^= 1;
   assert.notEqual(await refusedWith({ token: forged }), GrpcStatus.ok);
   assert.notEqual(await refusedWith({ token: Buffer.from("nonsense") }), GrpcStatus.ok);
-  const foreign = token("web", "somebody.else");
+  const foreign = await token("web", "somebody.else");
   assert.notEqual(await refusedWith({ token: foreign }), GrpcStatus.ok);
-  const dotted = { identity: WEB, token: token("dotted.name") };
+  const dotted = { identity: WEB, token: await token("dotted.name") };
   assert.equal(await refusedWith(dotted), GrpcStatus.failedPrecondition);
 });
 
 test("Certify takes a token for the API server itself, as old proxies have", async () => {
-  const legacy = Buffer.from(store.server.issueToken("shop", "web"));
+  const legacy = Buffer.from(await store.issueToken("shop", "web"));
   assert.equal((await certify({ token: legacy })).chain.length, 2);
 });
 
@@ -190,29 +194,25 @@ test("an expired issuer issues nothing, and does again when it is valid", async 
   assert.equal((await certify()).chain.length, 2);
 });
 
-test("[5/TL01] without an issuer Certify is Unavailable, until there is one", async () => {
-  await using own = await ApiStore.start();
-  const { startControl } = await import("../main.ts");
-  const { controlSettings } = await import("../testing/control-host.ts");
-  const { Log } = await import("@heddle/base/log");
-  const settings = controlSettings({ HEDDLE_CONTROL_ROLES: "identity" });
-  using kube = own.controlClient();
+test("[5/TL01] without an issuer Certify is Unavailable", async () => {
+  const settings = controlSettings({
+    HEDDLE_CONTROL_ROLES: "identity",
+    HEDDLE_CONTROL_NAMESPACE: "without-issuer",
+  });
+  using kube = store.controlClient();
   await using control = await startControl({
     settings,
     client: kube,
     log: Log.silent(),
     clock: systemClock,
   });
-  const { dial } = await import("@heddle/net/dialer");
-  const { Http2Client } = await import("@heddle/net/http2/client");
-  const { GrpcClient } = await import("@heddle/net/grpc/client");
   const address = control.addresses.identity!;
   await using connection = new Http2Client(await dial({ address, timeoutMs: 5_000 }));
   const bare = new GrpcClient(connection, { authority: "identity" });
   await assert.rejects(
     bare.unary(Identity.method.certify, {
       identity: WEB,
-      token: token(),
+      token: await token(),
       certificateSigningRequest: await csrOf(WEB),
     }),
     (error: GrpcError) => error.status === GrpcStatus.unavailable,

@@ -4,6 +4,7 @@ import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
 import { Registry } from "@heddle/base/metrics";
 import type { KubeClient } from "@heddle/kube/client";
+import { hasReason } from "@heddle/kube/errors";
 import {
   CUSTOM_RESOURCE_DEFINITIONS,
   NAMESPACES,
@@ -88,7 +89,7 @@ export class PolicyMesh implements AsyncDisposable {
       ["TLSRoute", "tlsroutes"],
       ["TCPRoute", "tcproutes"],
     ] as const) {
-      await store.client.create(CUSTOM_RESOURCE_DEFINITIONS, experimentalRoute(kind, plural));
+      await define(store.client, experimentalRoute(kind, plural));
     }
     const server = new GrpcServer();
     const metrics = new Registry();
@@ -344,6 +345,15 @@ export class Watch<T> implements AsyncDisposable {
       clearTimeout(timer);
       this.#wake = undefined;
     }
+  }
+}
+
+/** A store may keep its definitions from one test to the next. */
+async function define(client: KubeClient, wanted: ReturnType<typeof definition>): Promise<void> {
+  try {
+    await client.create(CUSTOM_RESOURCE_DEFINITIONS, wanted);
+  } catch (error) {
+    if (!hasReason(error, "AlreadyExists")) throw error;
   }
 }
 

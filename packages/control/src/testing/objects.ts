@@ -5,11 +5,15 @@ import {
   NAMESPACES,
   PODS,
   type Pod,
+  SERVICE_ACCOUNTS,
   SERVICES,
   type Service,
   type SliceEndpoint,
 } from "@heddle/kube/types/core";
 import { EXTERNAL_WORKLOADS, type ExternalWorkload } from "@heddle/kube/types/linkerd";
+
+/** Of all pods. */
+const POD_ACCOUNT = "web";
 
 /** For tests: makes the objects of one namespace, short of everything that does not matter. */
 export class TestNamespace {
@@ -23,6 +27,7 @@ export class TestNamespace {
 
   static async create(kube: KubeClient, name: string): Promise<TestNamespace> {
     await kube.create(NAMESPACES, { metadata: { name } });
+    await kube.create(SERVICE_ACCOUNTS, { metadata: { name: POD_ACCOUNT, namespace: name } });
     return new TestNamespace(kube, name);
   }
 
@@ -70,15 +75,16 @@ export class TestNamespace {
         ...(options.owner === undefined ? {} : { ownerReferences: [options.owner] }),
       },
       spec: {
-        serviceAccountName: "web",
+        serviceAccountName: POD_ACCOUNT,
         nodeName: options.nodeName ?? "node-a",
+        ...(options.initContainers === undefined ? {} : { initContainers: options.initContainers }),
         containers: [
           {
             name: "app",
             image: "app",
             ports: (options.ports ?? []).map((port) => ({ protocol: "TCP", ...port })),
           },
-          ...(meshed ? [SIDECAR] : []),
+          ...(meshed ? [{ ...SIDECAR, env: options.proxyEnv ?? SIDECAR.env }] : []),
         ],
       },
     } as Pod);
@@ -140,6 +146,9 @@ export interface PodOptions {
   readonly labels?: Record<string, string>;
   readonly annotations?: Record<string, string>;
   readonly phase?: "Pending" | "Running";
+  readonly initContainers?: readonly object[];
+  /** Of the sidecar. */
+  readonly proxyEnv?: readonly object[];
   readonly nodeName?: string;
   readonly hostIp?: string;
   readonly ports?: readonly {

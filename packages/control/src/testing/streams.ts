@@ -6,6 +6,8 @@ import {
 import type { TcpAddress } from "@heddle/api/gen/net_pb";
 import { formatIp, ipv4, ipv6 } from "@heddle/model/network";
 import type { GrpcClient } from "@heddle/net/grpc/client";
+import type { GrpcError } from "@heddle/net/grpc/error";
+import { GrpcStatus } from "@heddle/net/grpc/status";
 
 /** For tests: one stream of answers, read message by message. */
 export class TestStream<T> implements AsyncDisposable {
@@ -51,6 +53,25 @@ export function getEndpoints({ client, path, token = "" }: Asker): TestStream<Up
 export function getProfile({ client, path, token = "" }: Asker): TestStream<DestinationProfile> {
   const contextToken = typeof token === "string" ? token : JSON.stringify(token);
   return new TestStream(client.serverStream(Destination.method.getProfile, { path, contextToken }));
+}
+
+/** Waits until the control plane has seen a Service: then its profile is told at once. */
+export async function serviceKnown(asker: Asker): Promise<void> {
+  for (;;) {
+    try {
+      await using stream = getProfile(asker);
+      await stream.next();
+      return;
+    } catch (error) {
+      if ((error as GrpcError).status !== GrpcStatus.unknown) throw error;
+    }
+  }
+}
+
+/** The endpoints of the next update, `+` before what is added and `-` before what is removed. */
+export async function nextWords(stream: TestStream<UpdateWords>): Promise<readonly string[]> {
+  const update = await stream.next();
+  return update?.remove?.map((at) => `-${at}`) ?? update?.add?.map(({ at }) => `+${at}`) ?? [];
 }
 
 export interface UpdateWords {
