@@ -1,4 +1,4 @@
-/** `npm run bench -- proxies|tcp|apiserver [--quick] [--json FILE]`: figures for people and for files. */
+/** `npm run bench -- proxies|tcp|apiserver|control [--quick] [--json FILE]`: figures for people and for files. */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { machineName, writeFigures } from "../scripts/figures.ts";
@@ -9,6 +9,7 @@ type Bench = (isQuick: boolean, stop: AbortSignal) => Promise<Readonly<Record<st
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   proxies: async () => (await import("./proxies.ts")).benchProxies,
   tcp: async () => (await import("./tcp.ts")).benchTcp,
+  control: async () => (await import("./control.ts")).benchControl,
   apiserver: async () => {
     const { benchApiserver } = await import("./apiserver.ts");
     return async (isQuick) => ({ ...(await benchApiserver(isQuick)) });

@@ -91,7 +91,15 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   const { promise: died, reject: onBug } = Promise.withResolvers<never>();
   // Whoever runs us races it; until then it must not count as unhandled.
   died.catch(() => undefined);
-  const servers = new Map([...settings.roles].map((role) => [role, newServer(log.child(role))]));
+  // Roles that share a process serve all of it on each of their ports: a proxy then needs but one
+  // connection. Machines come to a port of their own, where only theirs is served.
+  const shared = newServer(log.child("grpc"));
+  const servers = new Map(
+    [...settings.roles].map((role) => [
+      role,
+      role === "expansion" ? newServer(log.child(role)) : shared,
+    ]),
+  );
   const wiring: Wiring = {
     ...options,
     parts,
@@ -323,8 +331,11 @@ async function startAdmins(
   };
 }
 
+/** Streams of all proxies together: a dozen each, and room for a whole fleet that comes at once. */
+const MAX_CALLS = 500_000;
+
 function newServer(log: Log): GrpcServer {
-  const server = new GrpcServer({ log });
+  const server = new GrpcServer({ log, maxCalls: MAX_CALLS });
   server.add(HealthService, new Health().handlers());
   server.add(ServerReflection, reflectionHandlers(server));
   return server;

@@ -11,6 +11,12 @@ export interface Change<T> {
   readonly after: T | undefined;
 }
 
+/**
+ * `versions`: for whoever makes something of each object as it comes and needs it no more. Then
+ * `before` has metadata only, and only those of it that name the object.
+ */
+export type Keeps = "objects" | "versions";
+
 export type ChangeHandler<T> = (change: Change<T>) => void;
 
 /**
@@ -18,10 +24,15 @@ export type ChangeHandler<T> = (change: Change<T>) => void;
  * version that we have, changes nothing and tells nobody.
  */
 export class Store<T extends KubeObject> implements WatchHandler<T> {
+  readonly #keeps: Keeps;
   readonly #objects = new Map<string, T>();
   readonly #handlers = new Set<ChangeHandler<T>>();
   readonly #synced: PromiseWithResolvers<void> = Promise.withResolvers();
   #isSynced = false;
+
+  constructor(keeps: Keeps = "objects") {
+    this.#keeps = keeps;
+  }
 
   /** After the first list. */
   get isSynced(): boolean {
@@ -47,6 +58,9 @@ export class Store<T extends KubeObject> implements WatchHandler<T> {
 
   /** Hears of all that is known, at once, and of every change from then on. */
   subscribe(handler: ChangeHandler<T>): () => void {
+    if (this.#keeps === "versions" && this.#objects.size > 0) {
+      throw new Error("Cannot subscribe: what was heard before is not kept");
+    }
     for (const [key, after] of this.#objects) handler({ key, before: undefined, after });
     this.#handlers.add(handler);
     return () => this.#handlers.delete(handler);
@@ -69,7 +83,7 @@ export class Store<T extends KubeObject> implements WatchHandler<T> {
     const key = keyOf(after);
     const before = this.#objects.get(key);
     if (before !== undefined && isSameVersion(before, after)) return;
-    this.#objects.set(key, after);
+    this.#objects.set(key, this.#keeps === "versions" ? remnantOf(after) : after);
     // Gone and made anew while we looked away: two objects, hence two changes.
     if (before !== undefined && before.metadata.uid !== after.metadata.uid) {
       this.#tell({ key, before, after: undefined });
@@ -95,6 +109,12 @@ export class Store<T extends KubeObject> implements WatchHandler<T> {
   }
 }
 
+/** What tells one state of an object from another, and whose it is. */
+function remnantOf<T extends KubeObject>({ metadata }: T): T {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  return { metadata: { name, namespace, uid, resourceVersion } } as unknown as T;
+}
+
 function isSameVersion(a: KubeObject, b: KubeObject): boolean {
   const version = a.metadata.resourceVersion;
   return (
@@ -104,7 +124,10 @@ function isSameVersion(a: KubeObject, b: KubeObject): boolean {
   );
 }
 
-export type InformerSettings<T extends KubeObject> = Omit<WatchSettings<T>, "handler" | "signal">;
+export type InformerSettings<T extends KubeObject> = Omit<
+  WatchSettings<T>,
+  "handler" | "signal"
+> & { readonly keeps?: Keeps };
 
 /**
  * A store with the watch that feeds it.
@@ -113,13 +136,14 @@ export type InformerSettings<T extends KubeObject> = Omit<WatchSettings<T>, "han
  * process should end.
  */
 export class Informer<T extends KubeObject> implements AsyncDisposable {
-  readonly store: Store<T> = new Store<T>();
+  readonly store: Store<T>;
   readonly #settings: InformerSettings<T>;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
   constructor(settings: InformerSettings<T>) {
     this.#settings = settings;
+    this.store = new Store<T>(settings.keeps);
   }
 
   start(onBug: (error: unknown) => void): this {

@@ -62,6 +62,7 @@ const NO_TOKEN: ContextToken = { namespace: undefined, nodeName: undefined, pod:
 /** Takes JSON, or the old form `ns:NAMESPACE`. Anything else says nothing. */
 export function parseContextToken(text: string): ContextToken {
   const trimmed = text.trim();
+  if (trimmed === "") return NO_TOKEN;
   if (trimmed.startsWith("ns:")) return { ...NO_TOKEN, namespace: trimmed.slice(3) };
   let parsed: unknown;
   try {

@@ -2,7 +2,7 @@ import type { Clock } from "@heddle/base/clock";
 import type { Log } from "@heddle/base/log";
 import type { Registry } from "@heddle/base/metrics";
 import type { KubeClient } from "@heddle/kube/client";
-import { Informer } from "@heddle/kube/informer";
+import { Informer, type Keeps } from "@heddle/kube/informer";
 import {
   ENDPOINT_SLICES,
   JOBS,
@@ -55,7 +55,7 @@ export class DestinationFeed implements AsyncDisposable {
       ["ReplicaSet", REPLICA_SETS],
       ["Job", JOBS],
     ] as const) {
-      const settings = { isOptional: true, metadataOnly: true };
+      const settings = { isOptional: true, metadataOnly: true, keeps: "objects" } as const;
       this.#watch(resource, settings, (_key, after, before) => {
         const object = after ?? before;
         if (object === undefined) return;
@@ -92,7 +92,11 @@ export class DestinationFeed implements AsyncDisposable {
 
   #watch<T extends KubeObject>(
     resource: Resource<T>,
-    settings: { readonly isOptional?: boolean; readonly metadataOnly?: boolean },
+    settings: {
+      readonly isOptional?: boolean;
+      readonly metadataOnly?: boolean;
+      readonly keeps?: Keeps;
+    },
     take: (key: string, after: T | undefined, before: T | undefined) => void,
   ): void {
     const { client, log, clock, metrics, watchMetrics, onBug } = this.#options;
@@ -103,6 +107,7 @@ export class DestinationFeed implements AsyncDisposable {
       log,
       clock,
       metrics: watchMetrics.of(name),
+      keeps: "versions",
       ...settings,
     });
     const bad = metrics

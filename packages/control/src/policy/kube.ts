@@ -232,6 +232,7 @@ export class PolicyFeed implements AsyncDisposable {
       labelSelector,
       // A kind that is not installed has no objects; it may come later.
       isOptional: resource.group !== "",
+      keeps: "versions",
       metrics: watchMetrics.of(`policy/${name}`),
     });
     informer.store.subscribe(({ before, after }) => {
