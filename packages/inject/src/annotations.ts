@@ -8,8 +8,8 @@ export const TRUST_ROOT_SHA256 = "linkerd.io/trust-root-sha256";
 export const CONTROL_PLANE_NS_LABEL = "linkerd.io/control-plane-ns";
 export const CONTROL_PLANE_COMPONENT_LABEL = "linkerd.io/control-plane-component";
 export const WORKLOAD_NS_LABEL = "linkerd.io/workload-ns";
-export const OPAQUE_PORTS = `${CONFIG}opaque-ports`;
-export const ADDITIONAL_ENV = `${CONFIG}proxy-additional-env`;
+export const OPAQUE_PORTS: string = `${CONFIG}opaque-ports`;
+export const ADDITIONAL_ENV: string = `${CONFIG}proxy-additional-env`;
 
 /** What follows `config.linkerd.io/` in each annotation that a namespace hands to its pods. */
 const INHERITED_NAMES = [

@@ -10,8 +10,9 @@ export const SKIP_REASONS = {
   invalid_inject_annotation_at_ns: "invalid value for annotation linkerd.io/inject at namespace",
   invalid_inject_annotation_at_workload:
     "invalid value for annotation linkerd.io/inject at workload",
-  injection_disable_annotation_present: `pod has the annotation "${INJECT}:disabled"`,
-  injection_enable_annotation_absent: `neither the namespace nor the pod have the annotation "${INJECT}:enabled"`,
+  injection_disable_annotation_present: 'pod has the annotation "linkerd.io/inject:disabled"',
+  injection_enable_annotation_absent:
+    'neither the namespace nor the pod have the annotation "linkerd.io/inject:enabled"',
   disabled_automount_service_account_token_account:
     "automountServiceAccountToken is disabled, with no token mounted",
 } as const;
