@@ -131,7 +131,7 @@ export function effectiveSettings(
   const inherited = Object.hasOwn(namespace, ADDITIONAL_ENV)
     ? namespace[ADDITIONAL_ENV]
     : undefined;
-  apply(ADDITIONAL_ENV, mergeEnv, inherited);
+  if (inherited !== undefined) apply(ADDITIONAL_ENV, mergeEnv, inherited);
   const own = annotations.get(ADDITIONAL_ENV);
   if (own !== inherited) apply(ADDITIONAL_ENV, mergeEnv, own);
   return { values: withTraceLabels(values, pod, annotations), warnings };

@@ -4,14 +4,27 @@ import { Log } from "@heddle/base/log";
 import { Registry } from "@heddle/base/metrics";
 import type { PatchOperation } from "@heddle/inject/json-patch";
 import { EventRecorder } from "@heddle/kube/events";
-import { CONFIG_MAPS, EVENTS, NAMESPACES, REPLICA_SETS } from "@heddle/kube/types/core";
+import {
+  CONFIG_MAPS,
+  DEPLOYMENTS,
+  EVENTS,
+  NAMESPACES,
+  REPLICA_SETS,
+} from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { type AdmissionResponse, newInjector } from "./admit.ts";
 
 const UID = "9a1c";
+const TEMPLATED = {
+  selector: { matchLabels: { app: "web" } },
+  template: {
+    metadata: { labels: { app: "web" } },
+    spec: { containers: [{ name: "web", image: "web:1" }] },
+  },
+};
 
 function patchOf(response: AdmissionResponse): readonly PatchOperation[] {
-  assert.equal(response.allowed, true, response.status?.message);
+  assert.equal(response.allowed, true, response.status?.message ?? "denied");
   return JSON.parse(Buffer.from(response.patch ?? "W10=", "base64").toString()) as PatchOperation[];
 }
 
@@ -21,11 +34,21 @@ test("[IJ01] [IJ03] [IJ14] the webhook reads its values anew, finds owners, patc
   const annotations = { "linkerd.io/inject": "enabled" };
   await client.create(NAMESPACES, { metadata: { name: "shop", annotations } });
   await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
-  const parent = { apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "u1" };
+  const deployment = await client.create(DEPLOYMENTS, {
+    metadata: { namespace: "shop", name: "web" },
+    spec: TEMPLATED,
+  });
+  const uid = deployment.metadata.uid!;
+  const parent = { apiVersion: "apps/v1", kind: "Deployment", name: "web", uid };
   const set = await client.create(REPLICA_SETS, {
     metadata: { namespace: "shop", name: "web-1", ownerReferences: [parent] },
+    spec: TEMPLATED,
   });
-  await using events = new EventRecorder(client, "linkerd-proxy-injector", new Log({ write() {} }));
+  await using events = new EventRecorder(
+    client,
+    "linkerd-proxy-injector",
+    Log.root({ write() {}, uptimeMs: () => 0 }),
+  );
   const registry = new Registry();
   const handle = newInjector({
     client,
@@ -36,7 +59,12 @@ test("[IJ01] [IJ03] [IJ14] the webhook reads its values anew, finds owners, patc
   });
   const ask = (kind: string, object: unknown, namespace = "shop") =>
     handle({ request: { uid: UID, kind: { kind }, namespace, object } });
-  const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-1", uid: set.metadata.uid };
+  const owner = {
+    apiVersion: "apps/v1",
+    kind: "ReplicaSet",
+    name: "web-1",
+    uid: set.metadata.uid!,
+  };
   const podOf = (own: Readonly<Record<string, string>>) => ({
     metadata: { generateName: "web-1-", annotations: own, ownerReferences: [owner] },
     spec: { containers: [{ name: "web", image: "web:1" }] },
@@ -68,7 +96,7 @@ test("[IJ01] [IJ03] [IJ14] the webhook reads its values anew, finds owners, patc
   await events.drained();
   const told = (await client.list(EVENTS, { namespace: "shop" })).items;
   assert.deepEqual(told.map(({ reason }) => reason).sort(), ["Injected", "InjectionSkipped"]);
-  const counted = [...registry.render().matchAll(/responses_total\{[^}]*skip_reason="([^"]*)"/g)];
+  const counted = [...registry.expose().matchAll(/responses_total\{[^}]*skip_reason="([^"]*)"/g)];
   assert.deepEqual(counted.map(([, reason]) => reason).sort(), [
     "",
     "injection_disable_annotation_present",
