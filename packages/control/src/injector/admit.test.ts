@@ -12,7 +12,8 @@ import {
   REPLICA_SETS,
 } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
-import { type AdmissionResponse, newInjector } from "./admit.ts";
+import type { AdmissionResponse } from "../webhook/review.ts";
+import { newInjector } from "./admit.ts";
 
 const UID = "9a1c";
 const TEMPLATED = {

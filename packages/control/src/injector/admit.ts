@@ -15,27 +15,9 @@ import { readValues, type Values } from "@heddle/inject/values";
 import type { KubeClient } from "@heddle/kube/client";
 import type { EventRecorder } from "@heddle/kube/events";
 import { CONFIG_MAPS, NAMESPACES } from "@heddle/kube/types/core";
+import type { AdmissionHandler, AdmissionReview } from "../webhook/review.ts";
 import { InjectorMetrics } from "./metrics.ts";
 import { findOwner, type Owner } from "./owner.ts";
-
-/** What the handler reads of an AdmissionReview; v1 and v1beta1 have it alike. */
-export interface AdmissionReview {
-  readonly request: {
-    readonly uid: string;
-    readonly kind: { readonly kind: string };
-    readonly namespace?: string;
-    readonly object?: unknown;
-  };
-}
-
-export interface AdmissionResponse {
-  readonly uid: string;
-  readonly allowed: boolean;
-  readonly status?: { readonly message: string };
-  readonly patchType?: "JSONPatch";
-  /** Base64 of JSON. */
-  readonly patch?: string;
-}
 
 export interface InjectorOptions {
   readonly client: KubeClient;
@@ -52,9 +34,7 @@ export interface InjectorOptions {
 type Annotations = Readonly<Record<string, string>>;
 
 /** Makes the handler. What it refuses is denied with the cause, and never thrown. */
-export function newInjector(
-  options: InjectorOptions,
-): (review: AdmissionReview) => Promise<AdmissionResponse> {
+export function newInjector(options: InjectorOptions): AdmissionHandler {
   const metrics = new InjectorMetrics(options.registry);
   return async ({ request }) => {
     const { uid } = request;

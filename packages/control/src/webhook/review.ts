@@ -1,0 +1,43 @@
+/** What webhooks read of an AdmissionReview, and what they answer. v1 and v1beta1 have it alike. */
+export interface AdmissionReview {
+  readonly request: {
+    readonly uid: string;
+    readonly kind: { readonly group?: string; readonly kind: string };
+    readonly namespace?: string;
+    readonly object?: unknown;
+  };
+}
+
+export interface AdmissionResponse {
+  readonly uid: string;
+  readonly allowed: boolean;
+  readonly status?: { readonly message: string };
+  readonly warnings?: readonly string[];
+  readonly patchType?: "JSONPatch";
+  /** Base64 of JSON. */
+  readonly patch?: string;
+}
+
+/** Answers one review. What it refuses it denies with the cause; it throws only for a bug. */
+export type AdmissionHandler = (review: AdmissionReview) => Promise<AdmissionResponse>;
+
+/** @throws SyntaxError that says what is missing. */
+export function parseReview(text: string): AdmissionReview {
+  const review: unknown = JSON.parse(text);
+  if (!isRecord(review)) throw new SyntaxError("the body is no AdmissionReview");
+  const { request } = review;
+  if (!isRecord(request)) throw new SyntaxError("the AdmissionReview has no request");
+  const { uid, kind, namespace } = request;
+  if (typeof uid !== "string" || uid === "") throw new SyntaxError("the request has no uid");
+  if (!isRecord(kind) || typeof kind["kind"] !== "string") {
+    throw new SyntaxError("the request has no kind");
+  }
+  if (namespace !== undefined && typeof namespace !== "string") {
+    throw new SyntaxError("the request's namespace is no text");
+  }
+  return review as unknown as AdmissionReview;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
