@@ -21,18 +21,23 @@ import { GrpcMetrics } from "./grpc-metrics.ts";
 import { type IdentityRole, startIdentity } from "./identity/main.ts";
 import { OwnCertificates, type OwnIssuer } from "./identity/own-certificates.ts";
 import { localIssuer, RemoteIssuer } from "./identity/own-issuer.ts";
+import { startInjector } from "./injector/main.ts";
 import { isWildcard, joinAddresses, meshFacts, ownNames } from "./mesh-facts.ts";
 import { type PolicyRole, startPolicy } from "./policy/main.ts";
 import { GrpcPort } from "./serve.ts";
-import { type ControlSettings, isPlainLoopback, loadControl, type Role } from "./settings.ts";
+import { type ControlSettings, type GrpcRole, isPlainLoopback, loadControl } from "./settings.ts";
 
 /** Where a control plane listens, for whoever started it with ports of the kernel's choice. */
 export type ControlAddresses = Partial<
-  Readonly<Record<Role | "admin" | "destinationAdmin", SocketAddress>>
+  Readonly<
+    Record<GrpcRole | "webhooks" | "admin" | "destinationAdmin" | "injectorAdmin", SocketAddress>
+  >
 >;
 
 export interface ControlOptions {
   readonly clock?: Clock;
+  /** Of this program. */
+  readonly version?: string;
   /** Once, when all ports are open. */
   readonly onListening?: (addresses: ControlAddresses) => void;
 }
@@ -59,6 +64,7 @@ export async function runControl(
     client,
     log,
     clock: options.clock ?? systemClock,
+    ...(options.version === undefined ? {} : { version: options.version }),
   });
   options.onListening?.(control.addresses);
   await Promise.race([stop.aborted ? undefined : once(stop, "abort"), control.died]);
@@ -70,6 +76,8 @@ export interface StartControlOptions {
   readonly client: KubeClient;
   readonly log: Log;
   readonly clock: Clock;
+  /** Of this program, where it is told to others. */
+  readonly version?: string;
 }
 
 export interface Control extends AsyncDisposable {
@@ -95,10 +103,9 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   // connection. Machines come to a port of their own, where only theirs is served.
   const shared = newServer(log.child("grpc"));
   const servers = new Map(
-    [...settings.roles].map((role) => [
-      role,
-      role === "expansion" ? newServer(log.child(role)) : shared,
-    ]),
+    [...settings.roles]
+      .filter((role) => role !== "injector")
+      .map((role) => [role, role === "expansion" ? newServer(log.child(role)) : shared]),
   );
   const wiring: Wiring = {
     ...options,
@@ -111,20 +118,21 @@ export async function startControl(options: StartControlOptions): Promise<Contro
     isPlaintextAllowed: (from) => isPlainLoopback(from, settings.loopbackMesh),
   };
   const identity = startIdentityRole(wiring);
-  const certificates = startCertificates(wiring, identity);
+  const certificates = servers.size === 0 ? undefined : startCertificates(wiring, identity);
   const destination = startDestinationRole(wiring);
   const policy = await startPolicyRole(wiring);
-  const ports = await startPorts(wiring, certificates);
+  const ports = certificates === undefined ? {} : await startPorts(wiring, certificates);
+  const webhooks = await startWebhooks(wiring);
   const expansion = startExpansionRole(wiring, identity, ports);
   const problems = watchProblems(wiring, { identity, destination, policy, certificates });
   const admins = await startAdmins(wiring, problems);
   const all = parts.move();
   return {
-    addresses: { ...ports, ...admins },
+    addresses: { ...ports, ...webhooks, ...admins },
     metrics,
     problem: () => problems.identityAndPolicy() ?? problems.destination(),
     ready: Promise.all([
-      certificates.ready,
+      certificates?.ready,
       destination?.synced,
       policy?.synced,
       expansion?.advertised,
@@ -142,8 +150,8 @@ interface Wiring extends StartControlOptions {
   readonly watchMetrics: WatchMetricFamilies;
   readonly onBug: (error: unknown) => void;
   /** One per role that we have. */
-  readonly servers: ReadonlyMap<Role, GrpcServer>;
-  readonly names: Readonly<Record<Role, string>>;
+  readonly servers: ReadonlyMap<GrpcRole, GrpcServer>;
+  readonly names: Readonly<Record<GrpcRole, string>>;
   readonly isPlaintextAllowed: (ip: string) => boolean;
 }
 
@@ -232,10 +240,10 @@ async function startPolicyRole(wiring: Wiring): Promise<PolicyRole | undefined> 
 async function startPorts(
   wiring: Wiring,
   certificates: OwnCertificates,
-): Promise<Partial<Record<Role, SocketAddress>>> {
+): Promise<Partial<Record<GrpcRole, SocketAddress>>> {
   const { settings, servers, names, parts, metrics, log } = wiring;
   const calls = new GrpcMetrics(metrics);
-  const addresses: Partial<Record<Role, SocketAddress>> = {};
+  const addresses: Partial<Record<GrpcRole, SocketAddress>> = {};
   for (const [role, grpc] of servers) {
     const port = await GrpcPort.start({
       name: role,
@@ -253,6 +261,22 @@ async function startPorts(
     addresses[role] = port.address;
   }
   return addresses;
+}
+
+/** Without certificates of the mesh: the API server knows the webhooks by one of their own. */
+async function startWebhooks(wiring: Wiring): Promise<Partial<Record<"webhooks", SocketAddress>>> {
+  const { settings, parts, log } = wiring;
+  if (!settings.roles.has("injector")) return {};
+  const injector = await startInjector({
+    ...wiring,
+    controlNamespace: settings.controlNamespace,
+    version: wiring.version ?? "unknown",
+    at: { ip: settings.ip, port: settings.ports.webhooks },
+    tlsFolder: settings.webhookTlsFolder,
+    files: settings.injector,
+    log: log.child("injector"),
+  });
+  return { webhooks: parts.use(injector).address };
 }
 
 function startExpansionRole(
@@ -292,7 +316,7 @@ function watchProblems(
     readonly identity: IdentityRole | undefined;
     readonly destination: DestinationRole | undefined;
     readonly policy: PolicyRole | undefined;
-    readonly certificates: OwnCertificates;
+    readonly certificates: OwnCertificates | undefined;
   },
 ): Problems {
   const { identity, destination, policy, certificates } = roles;
@@ -300,7 +324,7 @@ function watchProblems(
   destination?.synced.then(() => (isSynced.destination = true)).catch(wiring.onBug);
   policy?.synced.then(() => (isSynced.policy = true)).catch(wiring.onBug);
   const certificateProblem = (): string | undefined =>
-    certificates.isReady ? undefined : "no certificate of our own yet";
+    certificates?.isReady !== false ? undefined : "no certificate of our own yet";
   return {
     identityAndPolicy: () =>
       identity?.source.problem ??
@@ -315,18 +339,22 @@ function watchProblems(
 async function startAdmins(
   wiring: Wiring,
   problems: Problems,
-): Promise<Partial<Record<"admin" | "destinationAdmin", SocketAddress>>> {
+): Promise<Partial<Record<"admin" | "destinationAdmin" | "injectorAdmin", SocketAddress>>> {
   const { settings, servers, parts, metrics } = wiring;
   const start = async (port: number, problem: () => string | undefined): Promise<SocketAddress> => {
     const at = { ip: settings.ip, port };
     return parts.use(await AdminServer.start({ at, metrics, problem })).address;
   };
-  const { admin, destinationAdmin } = settings.ports;
-  const isDestinationAlone = servers.size === 1 && servers.has("destination");
+  const { admin, destinationAdmin, injectorAdmin } = settings.ports;
+  const hasOthers = [...servers.keys()].some((role) => role !== "destination");
   return {
-    ...(isDestinationAlone ? {} : { admin: await start(admin, problems.identityAndPolicy) }),
+    ...(hasOthers ? { admin: await start(admin, problems.identityAndPolicy) } : {}),
     ...(servers.has("destination")
       ? { destinationAdmin: await start(destinationAdmin, problems.destination) }
+      : {}),
+    // It serves as soon as it listens: what it needs it reads for each request.
+    ...(settings.roles.has("injector")
+      ? { injectorAdmin: await start(injectorAdmin, () => undefined) }
       : {}),
   };
 }

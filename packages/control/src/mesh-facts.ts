@@ -1,10 +1,10 @@
 import { serviceAccountId } from "@heddle/model/identity";
 import type { SocketAddress } from "@heddle/net/transport";
 import type { MeshFacts } from "./expansion/service.ts";
-import type { ControlSettings, Role } from "./settings.ts";
+import type { ControlSettings, GrpcRole } from "./settings.ts";
 
 /** The names that our ports serve with. Policy shares destination's, as in Linkerd. */
-export function ownNames(settings: ControlSettings): Readonly<Record<Role, string>> {
+export function ownNames(settings: ControlSettings): Readonly<Record<GrpcRole, string>> {
   const { controlNamespace: namespace, trustDomain } = settings;
   const id = (account: string): string =>
     serviceAccountId(account, namespace, namespace, trustDomain);
@@ -16,8 +16,8 @@ export function ownNames(settings: ControlSettings): Readonly<Record<Role, strin
 /** What machines are told: as set, or by name in a cluster, or by the address that we listen on. */
 export function meshFacts(
   settings: ControlSettings,
-  names: Readonly<Record<Role, string>>,
-  addresses: Partial<Readonly<Record<Role, SocketAddress>>>,
+  names: Readonly<Record<GrpcRole, string>>,
+  addresses: Partial<Readonly<Record<GrpcRole, SocketAddress>>>,
 ): MeshFacts {
   const { controlNamespace, clusterDomain, trustDomain, advertised } = settings;
   const address = (role: "identity" | "destination" | "policy", service: string): string => {

@@ -27,7 +27,9 @@ import {
   positiveDuration,
 } from "./setting-values.ts";
 
-export type Role = "identity" | "destination" | "policy" | "expansion";
+/** What is served over gRPC. */
+export type GrpcRole = "identity" | "destination" | "policy" | "expansion";
+export type Role = GrpcRole | "injector";
 
 /** Ports to listen on; 0 lets the kernel choose. */
 export interface ControlPorts {
@@ -35,9 +37,20 @@ export interface ControlPorts {
   readonly destination: number;
   readonly policy: number;
   readonly expansion: number;
+  /** Of all admission webhooks, over HTTPS. */
+  readonly webhooks: number;
   /** Of identity and policy. */
   readonly admin: number;
   readonly destinationAdmin: number;
+  readonly injectorAdmin: number;
+}
+
+/** Files that are read anew whenever they matter. */
+export interface InjectorFiles {
+  /** Empty: the ConfigMap `linkerd-config` is read from the API. */
+  readonly values: string;
+  /** Empty: the anchors are those of the values. */
+  readonly anchors: string;
 }
 
 export interface ControlSettings {
@@ -72,12 +85,16 @@ export interface ControlSettings {
     readonly identity: string;
     readonly expansion: readonly string[];
   };
+  /** Holds the webhooks' `tls.crt` and `tls.key`. */
+  readonly webhookTlsFolder: string;
+  readonly injector: InjectorFiles;
   readonly shutdownGraceMs: number;
 }
 
 /** Every variable is `HEDDLE_CONTROL_` and one of these. `docs/reference/control.md` lists them. */
 const PREFIX = "HEDDLE_CONTROL_";
-const ALL_ROLES: readonly Role[] = ["identity", "destination", "policy", "expansion"];
+const GRPC_ROLES: readonly GrpcRole[] = ["identity", "destination", "policy", "expansion"];
+const ALL_ROLES: readonly Role[] = [...GRPC_ROLES, "injector"];
 const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
 const NETWORKS = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8";
 const TOKEN_FILE = "/var/run/secrets/tokens/linkerd-identity-token";
@@ -97,15 +114,17 @@ export function loadControl(env: Env): ControlSettings {
     parsePortSetStrictly(OPAQUE_PORTS),
   );
   return {
-    roles: read("ROLES", roles, new Set(ALL_ROLES)),
+    roles: read("ROLES", roles, new Set<Role>(GRPC_ROLES)),
     ip: read("LISTEN_IP", ip, "0.0.0.0"),
     ports: {
       identity: read("IDENTITY_PORT", port, 8080),
       destination: read("DESTINATION_PORT", port, 8086),
       policy: read("POLICY_PORT", port, 8090),
       expansion: read("EXPANSION_PORT", port, 8444),
+      webhooks: read("WEBHOOK_PORT", port, 8443),
       admin: read("ADMIN_PORT", port, 9990),
       destinationAdmin: read("DESTINATION_ADMIN_PORT", port, 9996),
+      injectorAdmin: read("INJECTOR_ADMIN_PORT", port, 9995),
     },
     loopbackMesh,
     controlNamespace,
@@ -150,6 +169,11 @@ export function loadControl(env: Env): ControlSettings {
       policy: read("ADVERTISED_POLICY_ADDR", hostPort, ""),
       identity: read("ADVERTISED_IDENTITY_ADDR", hostPort, ""),
       expansion: read("ADVERTISED_EXPANSION_ADDRS", (text) => list(text).map(hostPort), []),
+    },
+    webhookTlsFolder: read("WEBHOOK_TLS_DIR", String, "/var/run/linkerd/tls"),
+    injector: {
+      values: read("INJECTOR_VALUES_FILE", String, ""),
+      anchors: read("INJECTOR_TRUST_ANCHORS_FILE", String, ""),
     },
     shutdownGraceMs: read("SHUTDOWN_GRACE_PERIOD", duration, 10_000),
   };

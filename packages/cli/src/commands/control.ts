@@ -1,9 +1,10 @@
 import { type Command, UsageError } from "../command.ts";
 import { processLog } from "../process-log.ts";
+import { clientVersion } from "./version.ts";
 
 export const control: Command = {
   name: "control",
-  summary: "Run the control plane: identity, destination, policy",
+  summary: "Run the control plane: identity, destination, policy, injector",
   usage: "control",
 
   async run(args, context) {
@@ -14,7 +15,8 @@ export const control: Command = {
     }
     const { runControl } = await import("@heddle/control/main");
     const log = processLog(context, context.env("HEDDLE_LOG"), context.env("HEDDLE_LOG_FORMAT"));
-    await runControl(context.env, log.child("control"), context.stop);
+    const version = clientVersion();
+    await runControl(context.env, log.child("control"), context.stop, { version });
     return 0;
   },
 };

@@ -92,7 +92,16 @@ export class ControlHost implements AsyncDisposable {
 export function controlSettings(
   env: Readonly<Record<string, string>> = {},
 ): ReturnType<typeof loadControl> {
-  const ports = ["IDENTITY", "DESTINATION", "POLICY", "EXPANSION", "ADMIN", "DESTINATION_ADMIN"];
+  const ports = [
+    "IDENTITY",
+    "DESTINATION",
+    "POLICY",
+    "EXPANSION",
+    "WEBHOOK",
+    "ADMIN",
+    "DESTINATION_ADMIN",
+    "INJECTOR_ADMIN",
+  ];
   const all: Record<string, string> = {
     HOSTNAME: "test",
     HEDDLE_CONTROL_LISTEN_IP: "127.0.0.1",
