@@ -7,7 +7,7 @@ import {
   TOKEN_FOLDER,
   TOKEN_NAME,
 } from "./proxy-variables.ts";
-import { imageOf, type ImageValues, type ProbeValues, type Values } from "./values.ts";
+import { type ImageValues, imageOf, type ProbeValues, type Values } from "./values.ts";
 
 export const END_ENTITY_VOLUME = "linkerd-identity-end-entity";
 export const PODINFO_VOLUME = "linkerd-podinfo";
