@@ -20,8 +20,10 @@ test("loadControl() without any variable has Linkerd's ports, names and defaults
     destination: 8086,
     policy: 8090,
     expansion: 8444,
+    webhooks: 8443,
     admin: 9990,
     destinationAdmin: 9996,
+    injectorAdmin: 9995,
   });
   assert.equal(settings.controlNamespace, "linkerd");
   assert.equal(settings.trustDomain, "cluster.local");
