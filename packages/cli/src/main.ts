@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/status.ts")).status,
   },
   {
+    name: "uninject",
+    summary: "Take the sidecar out of manifests",
+    load: async () => (await import("./commands/uninject.ts")).uninject,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,
