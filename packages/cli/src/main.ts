@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/status.ts")).status,
   },
   {
+    name: "inject",
+    summary: "Annotate manifests, so that their pods get the sidecar",
+    load: async () => (await import("./commands/inject.ts")).inject,
+  },
+  {
     name: "uninject",
     summary: "Take the sidecar out of manifests",
     load: async () => (await import("./commands/uninject.ts")).uninject,

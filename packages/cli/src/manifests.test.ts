@@ -77,3 +77,61 @@ test("a document that is no YAML keeps its whole input back; plain http is refus
   assert.match(http.err, /https:\/\/ only/);
   assert.equal((await cli("uninject")).code, 2);
 });
+
+/** Runs `heddle inject` over one manifest. */
+async function injectText(manifest: string, ...flags: readonly string[]): ReturnType<typeof cli> {
+  const folder = await mkdtemp(join(tmpdir(), "heddle-manifests-"));
+  try {
+    await writeFile(join(folder, "in.yaml"), manifest);
+    return await cli("inject", "-o", "json", ...flags, join(folder, "in.yaml"));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const JOB = "{ template: { spec: { containers: [{ name: job }] } } }";
+
+test("inject annotates the pod template, with flags that differ from the defaults", async () => {
+  const manifest = `kind: CronJob\nmetadata: { name: nightly }\nspec: { jobTemplate: { spec: ${JOB} } }`;
+  const flags = ["--proxy-uid", "2102", "--skip-inbound-ports", "25", "--enable-debug-sidecar"];
+  const { code, out, err } = await injectText(manifest, ...flags);
+  assert.equal(code, 0, err);
+  assert.equal(err, '\ncronjob "nightly" injected\n');
+  assert.deepEqual(JSON.parse(out).spec.jobTemplate.spec.template.metadata.annotations, {
+    "linkerd.io/inject": "enabled",
+    "config.linkerd.io/skip-inbound-ports": "25",
+    "config.linkerd.io/enable-debug-sidecar": "true",
+  });
+});
+
+test("inject gives a Service nothing but opaque ports, and a Namespace everything", async () => {
+  const manifest = "kind: Service\nmetadata: { name: db }";
+  assert.deepEqual(JSON.parse((await injectText(manifest)).out), {
+    kind: "Service",
+    metadata: { name: "db" },
+  });
+  const { out, err } = await injectText(manifest, "--opaque-ports", "3306");
+  assert.equal(err, '\nservice "db" annotated\n');
+  const opaque = { "config.linkerd.io/opaque-ports": "3306" };
+  assert.deepEqual(JSON.parse(out).metadata.annotations, opaque);
+  const namespace = await injectText("kind: Namespace\nmetadata: { name: shop }", "--ingress");
+  assert.equal(namespace.err, '\nnamespace "shop" injected\n');
+  assert.deepEqual(JSON.parse(namespace.out).metadata.annotations, {
+    "linkerd.io/inject": "ingress",
+  });
+});
+
+test("inject lets a refusal pass, and fails on a host network and on bad flags", async () => {
+  const spec = "spec: { containers: [{ name: web }]";
+  const refused = `kind: Pod\nmetadata: { name: web, annotations: { linkerd.io/inject: disabled } }\n${spec} }`;
+  const passed = await injectText(refused);
+  assert.equal(passed.err, '\npod "web" skipped\n');
+  assert.equal(JSON.parse(passed.out).metadata.annotations["linkerd.io/inject"], "disabled");
+  const host = `kind: Pod\nmetadata: { name: web }\n${spec}, hostNetwork: true }`;
+  const failed = await injectText(host);
+  assert.deepEqual([failed.code, failed.out], [1, ""]);
+  assert.match(failed.err, /failed to inject pod\/web: hostNetwork is enabled/);
+  const flag = await injectText(refused, "--proxy-uid", "root");
+  assert.equal(flag.code, 2);
+  assert.match(flag.err, /config\.linkerd\.io\/proxy-uid/);
+});
