@@ -35,7 +35,7 @@ export function setValues(values: Readonly<Values>, text: string, isString = fal
   for (const pair of cut(text, ",")) {
     const [path = "", ...rest] = cut(pair, "=");
     if (rest.length === 0) throw new SyntaxError(`"${pair}" has no value; write key=value`);
-    assign(set, pathOf(path), valueOf(rest.join("="), isString));
+    assign(set, pathOf(path), typed(rest.join("="), isString));
   }
   return set;
 }
@@ -75,10 +75,10 @@ function pathOf(text: string): (string | number)[] {
   return steps;
 }
 
-function valueOf(text: string, isString: boolean): unknown {
+function typed(text: string, isString: boolean): unknown {
   if (text.startsWith("{") && text.endsWith("}")) {
     const inner = text.slice(1, -1);
-    return inner === "" ? [] : cut(inner, ",").map((item) => valueOf(item, isString));
+    return inner === "" ? [] : cut(inner, ",").map((item) => typed(item, isString));
   }
   const plain = unescaped(text);
   if (isString) return plain;

@@ -1,0 +1,57 @@
+/**
+ * Writes the templates of charts/heddle-crds from the definitions in packages/control/src/crds, so
+ * that the chart and `heddle up` install the same. Run after every change to them.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gatewayDefinitions, linkerdDefinitions } from "@heddle/control/crds/install";
+import { stringify } from "yaml";
+
+const FOLDER = join(import.meta.dirname, "..", "charts", "heddle-crds", "templates");
+
+/** Every template of the chart, by its file's name. */
+export function crdTemplates(): Map<string, string> {
+  const templates = new Map<string, string>();
+  for (const definition of linkerdDefinitions()) {
+    templates.set(`${definition.metadata.name}.yaml`, yamlOf(definition));
+  }
+  for (const definition of gatewayDefinitions()) {
+    const { metadata } = definition;
+    // Routes outlive the chart: removing the kind would remove everybody's routes.
+    const annotations = { ...metadata.annotations, "helm.sh/resource-policy": "keep" };
+    const kept = { ...definition, metadata: { ...metadata, annotations } };
+    const wanted =
+      '{{- if hasKey .Values "enableHttpRoutes" }}{{ $wanted = .Values.enableHttpRoutes }}{{ end }}';
+    templates.set(
+      `${metadata.name}.yaml`,
+      `{{- $wanted := .Values.installGatewayAPI }}\n${wanted}\n{{- if $wanted }}\n${yamlOf(kept)}{{- end }}\n`,
+    );
+  }
+  return templates;
+}
+
+/** What the chart's folder holds. */
+export function writtenCrdTemplates(): Map<string, string> {
+  return new Map(
+    readdirSync(FOLDER).map((name) => [name, readFileSync(join(FOLDER, name), "utf8")]),
+  );
+}
+
+function yamlOf(definition: object): string {
+  const head = { apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition" };
+  const text = stringify(
+    { ...head, ...definition },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  );
+  // Braces of a description are no actions.
+  if (text.includes("{{")) throw new Error("Cannot write a template: a definition contains {{");
+  return text;
+}
+
+if (import.meta.main) {
+  rmSync(FOLDER, { recursive: true, force: true });
+  mkdirSync(FOLDER, { recursive: true });
+  const templates = crdTemplates();
+  for (const [name, text] of templates) writeFileSync(join(FOLDER, name), text);
+  console.log(`generate-charts: ${templates.size} files in charts/heddle-crds/templates`);
+}
