@@ -47,6 +47,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/uninject.ts")).uninject,
   },
   {
+    name: "install",
+    summary: "Print the manifests of the control plane, or of its resources",
+    load: async () => (await import("./commands/install.ts")).install,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,

@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { renderChart } from "./render.ts";
+import { overlay, parseValues, type Values } from "./set-values.ts";
+
+const CHARTS = join(import.meta.dirname, "..", "..", "..", "..", "charts");
+
+export type ChartName = "heddle-crds" | "heddle-control-plane";
+
+export interface ChartOptions {
+  readonly namespace: string;
+  /** `CLI` when we render, `Helm` when Helm would. */
+  readonly service: "CLI" | "Helm";
+  readonly values: Readonly<Values>;
+}
+
+/** One of a chart's own values files. */
+export function chartValues(chart: ChartName, file = "values.yaml"): Values {
+  return parseValues(readFileSync(join(CHARTS, chart, file), "utf8"));
+}
+
+/**
+ * The objects of a chart, with `values` on top of its own.
+ *
+ * @throws SyntaxError that names the template's file and line.
+ */
+export function chartObjects(chart: ChartName, options: ChartOptions): object[] {
+  const { namespace, service, values } = options;
+  const folder = join(CHARTS, chart, "templates");
+  const files = new Map(
+    readdirSync(folder).map((name) => [
+      `${chart}/templates/${name}`,
+      readFileSync(join(folder, name), "utf8"),
+    ]),
+  );
+  const root = {
+    Values: overlay(chartValues(chart), values),
+    Release: { Name: chart, Namespace: namespace, Service: service },
+  };
+  return [...renderChart(files, root)].flatMap(([file, text]) => objectsOf(file, text));
+}
+
+function objectsOf(file: string, text: string): object[] {
+  const objects: object[] = [];
+  for (const document of parseAllDocuments(text)) {
+    const [problem] = document.errors;
+    if (problem !== undefined) throw new SyntaxError(`${file}: ${problem.message}`);
+    const value: unknown = document.toJS();
+    if (value === null) continue;
+    if (typeof value !== "object") throw new SyntaxError(`${file}: a document is no object`);
+    objects.push(value);
+  }
+  return objects;
+}
