@@ -16,9 +16,9 @@ const OPTIONS = {
   ha: { type: "boolean", default: false },
   "ignore-cluster": { type: "boolean", default: false },
   output: { type: "string", short: "o", default: "yaml" },
-  set: { type: "string", multiple: true, default: [] },
-  "set-string": { type: "string", multiple: true, default: [] },
-  values: { type: "string", short: "f", multiple: true, default: [] },
+  set: { type: "string", multiple: true },
+  "set-string": { type: "string", multiple: true },
+  values: { type: "string", short: "f", multiple: true },
   "cluster-domain": { type: "string" },
   "identity-trust-domain": { type: "string" },
   "identity-external-issuer": { type: "boolean", default: false },
@@ -29,6 +29,9 @@ const OPTIONS = {
   "identity-issuer-key-file": { type: "string" },
   "identity-trust-anchors-file": { type: "string" },
 } as const;
+
+/** kubectl reads YAML 1.1, where an unquoted `on` is a boolean. */
+const YAML = { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false } as const;
 
 type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
 
@@ -63,16 +66,17 @@ export const install: Command = {
 /** Refuses what is installed already, and a control plane without its resources. */
 async function checkCluster(flags: Flags, namespace: string, context: CliContext): Promise<void> {
   const client = clusterClient(flags, context);
-  let installed: unknown;
-  try {
-    installed = await client.find(CONFIG_MAPS, { name: "linkerd-identity-trust-roots", namespace });
-  } catch (cause) {
-    const message =
-      "Cannot look at the cluster: its API does not answer; --ignore-cluster renders without one";
-    throw new MeshError("no_cluster", "control", message, { cause });
-  }
-  if (installed !== undefined) {
-    const message = `Cannot install into namespace ${namespace}: a control plane of this mesh is there`;
+  for (const name of ["linkerd-config", "linkerd-identity-trust-roots"]) {
+    let installed: unknown;
+    try {
+      installed = await client.find(CONFIG_MAPS, { name, namespace });
+    } catch (cause) {
+      const message =
+        "Cannot look at the cluster: its API does not answer; --ignore-cluster renders without one";
+      throw new MeshError("no_cluster", "control", message, { cause });
+    }
+    if (installed === undefined) continue;
+    const message = `Cannot install into namespace ${namespace}: a control plane of this mesh is there (ConfigMap ${name})`;
     throw new MeshError("already_installed", "client", message);
   }
   if (flags.crds) return;
@@ -159,17 +163,17 @@ function issuerFiles(flags: Flags): Values {
 
 function valueFlags(under: Values, flags: Flags): Values {
   let values = under;
-  for (const path of flags.values) {
+  for (const path of flags.values ?? []) {
     const text = read(path) ?? "";
     values = overlay(
       values,
       attempt(`use ${path}`, () => parseValues(text)),
     );
   }
-  for (const pair of flags.set) {
+  for (const pair of flags.set ?? []) {
     values = attempt(`use --set ${pair}`, () => setValues(values, pair));
   }
-  for (const pair of flags["set-string"]) {
+  for (const pair of flags["set-string"] ?? []) {
     values = attempt(`use --set-string ${pair}`, () => setValues(values, pair, true));
   }
   return values;
@@ -195,5 +199,5 @@ function attempt<T>(what: string, run: () => T): T {
 }
 
 function yamlOf(object: object): string {
-  return stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }).trimEnd();
+  return stringify(object, YAML).trimEnd();
 }

@@ -46,7 +46,7 @@ export const FUNCTIONS: ReadonlyMap<string, HelmFunction> = new Map<string, Helm
 ]);
 
 function toYaml(value: unknown): string {
-  const options = { lineWidth: 0, aliasDuplicateObjects: false } as const;
+  const options = { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false } as const;
   return stringify(sorted(value ?? null), options).trimEnd();
 }
 

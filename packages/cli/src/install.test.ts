@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "@heddle/base/clock";
+import { parseAllDocuments } from "yaml";
+import { createIssuer } from "./install-certificates.ts";
+import { runCli } from "./main.ts";
+
+interface Printed {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+async function install(
+  ...args: readonly string[]
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCli(["install", "--ignore-cluster", ...args], {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    env: () => undefined,
+    stop: new AbortController().signal,
+    hasColor: false,
+    clock: systemClock,
+  });
+  return { code, out: `${out.join("\n")}\n`, err: err.join("\n") };
+}
+
+function objects(text: string): Printed[] {
+  return parseAllDocuments(text).map((document) => document.toJS() as Printed);
+}
+
+/** What is made anew by each run. */
+function withoutKeys(text: string): string {
+  return text
+    .replaceAll(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g, "CERTIFICATE")
+    .replaceAll(/^( +(?:crt|key)\.pem): .+$/gm, "$1: PEM");
+}
+
+for (const [name, args] of [
+  ["install-default", []],
+  ["install-ha", ["--ha"]],
+  ["install-domain", ["--cluster-domain", "example.com", "--set", "podLabels.on=yes"]],
+  ["install-crds", ["--crds"]],
+  ["install-crds-gateway", ["--crds", "--set", "installGatewayAPI=true"]],
+] as const) {
+  // HEDDLE_UPDATE_GOLDEN=1 writes what is printed now.
+  test(`install prints ${name}.golden`, async () => {
+    const { code, out, err } = await install(...args);
+    assert.equal(code, 0, err);
+    const path = join(import.meta.dirname, "testdata", `${name}.golden`);
+    if (process.env["HEDDLE_UPDATE_GOLDEN"] === "1") writeFileSync(path, withoutKeys(out));
+    assert.equal(withoutKeys(out), readFileSync(path, "utf8"));
+  });
+}
+
+test("[HC32] install prints the definitions, with routes or without", async () => {
+  const kindsOf = async (...args: readonly string[]): Promise<readonly string[]> =>
+    objects((await install("--crds", ...args)).out).map(({ metadata }) => metadata.name);
+  const route = "httproutes.gateway.networking.k8s.io";
+  const plain = await kindsOf();
+  assert.equal(plain.includes(route), false);
+  assert.ok(plain.includes("servers.policy.linkerd.io"));
+  assert.ok((await kindsOf("--set", "installGatewayAPI=true")).includes(route));
+  const off = await kindsOf("--set", "installGatewayAPI=true,enableHttpRoutes=false");
+  assert.equal(off.includes(route), false);
+});
+
+test("[HC33] install takes an issuer, and none by halves", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-install-"));
+  try {
+    const issuer = await createIssuer("identity.linkerd.cluster.local", Date.now());
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const anchors = ["--identity-trust-anchors-file", file("ca.pem", issuer.anchorsPem)];
+    const certificate = [
+      "--identity-issuer-certificate-file",
+      file("crt.pem", issuer.certificatePem),
+    ];
+    const key = ["--identity-issuer-key-file", file("key.pem", issuer.keyPem)];
+    const { code, out, err } = await install(...anchors, ...certificate, ...key);
+    assert.equal(code, 0, err);
+    const secret = objects(out).find(({ kind }) => kind === "Secret");
+    assert.equal(Buffer.from(secret!.data!["key.pem"]!, "base64").toString(), issuer.keyPem.trim());
+    const half = await install(...anchors, ...certificate);
+    assert.equal(half.code, 1);
+    assert.match(half.err, /--identity-issuer-key-file/);
+    const external = await install("--identity-external-issuer", ...anchors, ...key);
+    assert.equal(external.code, 1);
+    assert.match(external.err, /external issuer/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("[HC34] install works without a cluster", async () => {
+  const { code, out, err } = await install();
+  assert.equal(code, 0, err);
+  const names = objects(out).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+  for (const name of ["linkerd-identity", "linkerd-destination"]) {
+    assert.ok(names.includes(`Deployment/${name}`));
+    assert.ok(names.includes(`ServiceAccount/${name}`));
+  }
+});
+
+for (const [value, expected] of [
+  ["controllerLogLevel=loud", /controllerLogLevel is "loud"/],
+  ["clusterNetworks=10.0.0.0", /clusterNetworks is "10\.0\.0\.0"/],
+  ["proxy.defaultInboundPolicy=open", /proxy\.defaultInboundPolicy is "open"/],
+  ["identityTrustDomain=A_b", /identityTrustDomain is "A_b"/],
+  ["imagePullPolicy=Sometimes", /imagePullPolicy is "Sometimes"/],
+  ["identity.issuer.scheme=x", /identity\.issuer\.scheme is "x"/],
+  ["linkerdVersion=a b", /linkerdVersion is "a b"/],
+] as const) {
+  test(`install refuses ${value}`, async () => {
+    const { code, out, err } = await install("--set", value);
+    assert.equal(code, 1);
+    assert.equal(out.trim(), "");
+    assert.match(err, expected);
+  });
+}
