@@ -43,6 +43,8 @@ export function checkInstallValues(values: Values): InstallFacts {
   }
   for (const network of text(values, "clusterNetworks").split(",")) {
     try {
+      // Without a length it would be one address, which is no network of a cluster.
+      if (!network.includes("/")) throw new SyntaxError("no prefix length");
       parseNetwork(network);
     } catch {
       // The parser's words would hide which value it is.
