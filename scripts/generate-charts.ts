@@ -4,8 +4,8 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { manifestOf } from "@heddle/cli/helm/manifest";
 import { gatewayDefinitions, linkerdDefinitions } from "@heddle/control/crds/install";
-import { stringify } from "yaml";
 
 const FOLDER = join(import.meta.dirname, "..", "charts", "heddle-crds", "templates");
 
@@ -39,10 +39,7 @@ export function writtenCrdTemplates(): Map<string, string> {
 
 function yamlOf(definition: object): string {
   const head = { apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition" };
-  const text = stringify(
-    { ...head, ...definition },
-    { lineWidth: 0, aliasDuplicateObjects: false },
-  );
+  const text = manifestOf({ ...head, ...definition });
   // Braces of a description are no actions.
   if (text.includes("{{")) throw new Error("Cannot write a template: a definition contains {{");
   return text;

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
+import { CONFIG_MAPS, NAMESPACES } from "@heddle/kube/types/core";
+import { ApiStore } from "@heddle/testkit/api-store";
 import { parseAllDocuments } from "yaml";
 import { createIssuer } from "./install-certificates.ts";
 import { runCli } from "./main.ts";
@@ -17,9 +19,15 @@ interface Printed {
 async function install(
   ...args: readonly string[]
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  return run("--ignore-cluster", ...args);
+}
+
+async function run(
+  ...args: readonly string[]
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
   const out: string[] = [];
   const err: string[] = [];
-  const code = await runCli(["install", "--ignore-cluster", ...args], {
+  const code = await runCli(["install", ...args], {
     out: (line) => out.push(line),
     err: (line) => err.push(line),
     env: () => undefined,
@@ -125,3 +133,19 @@ for (const [value, expected] of [
     assert.match(err, expected);
   });
 }
+
+test("install looks at the cluster: its definitions, and who is there already", async () => {
+  await using store = await ApiStore.start();
+  const kubeconfig = ["--kubeconfig", join(store.folder, "admin.kubeconfig")];
+  const early = await run(...kubeconfig);
+  assert.equal(early.code, 1);
+  assert.match(early.err, /is missing; run heddle install --crds/);
+  assert.equal((await run("--crds", ...kubeconfig)).code, 0);
+  const namespace = { metadata: { name: "linkerd" } };
+  await store.client.create(NAMESPACES, namespace);
+  const metadata = { name: "linkerd-config", namespace: "linkerd" };
+  await store.client.create(CONFIG_MAPS, { metadata });
+  const late = await run("--crds", ...kubeconfig);
+  assert.equal(late.code, 1);
+  assert.match(late.err, /a control plane of this mesh is there/);
+});

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS } from "@heddle/kube/types/core";
-import { stringify } from "yaml";
 import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
 import { type CliContext, type Command, UsageError } from "../command.ts";
 import { chartObjects, chartValues } from "../helm/chart.ts";
+import { manifestOf } from "../helm/manifest.ts";
 import { overlay, parseValues, setValues, type Values } from "../helm/set-values.ts";
 import { createIssuer } from "../install-certificates.ts";
 import { checkInstallValues } from "../install-values.ts";
@@ -30,9 +30,6 @@ const OPTIONS = {
   "identity-trust-anchors-file": { type: "string" },
 } as const;
 
-/** kubectl reads YAML 1.1, where an unquoted `on` is a boolean. */
-const YAML = { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false } as const;
-
 type Flags = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
 
 export const install: Command = {
@@ -55,7 +52,9 @@ export const install: Command = {
     const options = { namespace, service: "CLI", values } as const;
     const objects = attempt("render the chart", () => chartObjects(chart, options));
     const text = objects.map((object) =>
-      flags.output === "json" ? JSON.stringify(object, null, 2) : `---\n${yamlOf(object)}`,
+      flags.output === "json"
+        ? JSON.stringify(object, null, 2)
+        : `---\n${manifestOf(object).trimEnd()}`,
     );
     context.out(text.join("\n").trimEnd());
     if (flags.crds) context.err("These are the resources only. Next: heddle install");
@@ -196,8 +195,4 @@ function attempt<T>(what: string, run: () => T): T {
     if (!(cause instanceof Error)) throw cause;
     throw new MeshError("bad_values", "client", `Cannot ${what}`, { cause });
   }
-}
-
-function yamlOf(object: object): string {
-  return stringify(object, YAML).trimEnd();
 }
