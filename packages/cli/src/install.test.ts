@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
+import { Env } from "@heddle/base/env";
+import { loadControl } from "@heddle/control/settings";
 import { CONFIG_MAPS, NAMESPACES } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { parseAllDocuments } from "yaml";
@@ -148,4 +150,19 @@ test("install looks at the cluster: its definitions, and who is there already", 
   const late = await run("--crds", ...kubeconfig);
   assert.equal(late.code, 1);
   assert.match(late.err, /a control plane of this mesh is there/);
+});
+
+test("the control plane takes the settings that its Deployments give it", async () => {
+  const printed = parseAllDocuments((await install("--ha")).out).map((one) => one.toJS());
+  const roles = printed
+    .filter(({ kind }) => kind === "Deployment")
+    .map(({ spec }) => {
+      const list = spec.template.spec.containers[0].env as readonly Record<string, string>[];
+      const settings = Object.fromEntries(list.map(({ name, value }) => [name!, value!]));
+      const env = new Env((name) => settings[name]);
+      const loaded = loadControl(env);
+      env.check();
+      return [...loaded.roles].join();
+    });
+  assert.deepEqual(roles.sort(), ["destination,policy", "identity"]);
 });
