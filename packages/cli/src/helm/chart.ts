@@ -38,7 +38,31 @@ export function chartObjects(chart: ChartName, options: ChartOptions): object[] 
     Values: overlay(chartValues(chart), values),
     Release: { Name: chart, Namespace: namespace, Service: service },
   };
-  return [...renderChart(files, root)].flatMap(([file, text]) => objectsOf(file, text));
+  const objects = [...renderChart(files, root)].flatMap(([file, text]) => objectsOf(file, text));
+  return objects.sort((a, b) => rank(a) - rank(b));
+}
+
+/** What others need comes first, as Helm does it; kinds that are not here come last. */
+const INSTALL_ORDER: readonly string[] = [
+  "Namespace",
+  "PodDisruptionBudget",
+  "ServiceAccount",
+  "Secret",
+  "ConfigMap",
+  "CustomResourceDefinition",
+  "ClusterRole",
+  "ClusterRoleBinding",
+  "Role",
+  "RoleBinding",
+  "Service",
+  "Deployment",
+  "Job",
+  "CronJob",
+];
+
+function rank(object: object): number {
+  const at = INSTALL_ORDER.indexOf(String((object as { readonly kind?: unknown }).kind));
+  return at < 0 ? INSTALL_ORDER.length : at;
 }
 
 function objectsOf(file: string, text: string): object[] {

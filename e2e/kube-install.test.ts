@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "@heddle/base/clock";
+import { Log } from "@heddle/base/log";
+import { type Control, startControl } from "@heddle/control/main";
+import { controlSettings } from "@heddle/control/testing/control-host";
+import { KubeClient } from "@heddle/kube/client";
+import { loadKubeconfig } from "@heddle/kube/kubeconfig";
+import {
+  ENDPOINT_SLICES,
+  LEASES,
+  NAMESPACES,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+} from "@heddle/kube/types/core";
+import { EXTERNAL_WORKLOADS } from "@heddle/kube/types/linkerd";
+import type { KubeObject } from "@heddle/kube/types/meta";
+import { GATEWAY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import { ROOT } from "../scripts/test-suites.ts";
+import { toolPath } from "../scripts/tools.ts";
+import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
+
+const absent = [...KUBE_API_TOOLS, "kubectl"].filter((name) => !existsSync(toolPath(name)));
+const skip = absent.length > 0 && `not built: ${absent.join(", ")}`;
+
+/** Runs a program to its end. @returns what it printed. */
+function run(command: string, args: readonly string[], kubeconfig: string, input = ""): string {
+  const env = { ...process.env, KUBECONFIG: kubeconfig };
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", input, env });
+  assert.equal(status, 0, `${command} ${args.join(" ")}\n${stderr}`);
+  return stdout;
+}
+
+test("what `heddle install` prints is taken by a real API server, and its roles are enough", {
+  skip,
+}, async () => {
+  await using parts = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), "heddle-install-"));
+  parts.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const { kubeconfigPath } = parts.use(await startKubeApi(join(folder, "kube")));
+  const heddle = join(ROOT, "heddle");
+  const kubectl = toolPath("kubectl");
+  for (const args of [["install", "--crds", "--set", "installGatewayAPI=true"], ["install"]]) {
+    const manifests = run(heddle, args, kubeconfigPath);
+    const said = run(kubectl, ["apply", "-f", "-"], kubeconfigPath, manifests);
+    assert.match(said, /created/);
+  }
+  const admin = parts.use(new KubeClient({ cluster: loadKubeconfig({ paths: [kubeconfigPath] }) }));
+
+  const token = async (account: string, audiences: readonly string[]): Promise<string> => {
+    const request: KubeObject & { spec: object; status?: { token?: string } } = {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      metadata: {},
+      spec: { audiences, expirationSeconds: 3_600 },
+    };
+    const ref = { namespace: "linkerd", name: account };
+    const { status } = await admin.createBelow(SERVICE_ACCOUNTS, ref, "token", request);
+    return status?.token ?? "";
+  };
+  /** The control plane with what its own account may do, and what it was refused. */
+  const start = async (
+    account: string,
+    env: Readonly<Record<string, string>>,
+  ): Promise<{ control: Control; refused: string[] }> => {
+    const config = JSON.parse(readFileSync(kubeconfigPath, "utf8"));
+    config.users[0].user = { token: await token(account, []) };
+    const path = join(folder, `${account}.kubeconfig`);
+    writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+    const refused: string[] = [];
+    const client = parts.use(new KubeClient({ cluster: loadKubeconfig({ paths: [path] }) }));
+    const write = (line: string): void => {
+      if (/forbidden/i.test(line)) refused.push(line);
+    };
+    const log = Log.root({ filter: "debug", uptimeMs: () => performance.now(), write });
+    const settings = controlSettings({ HOSTNAME: account, ...env });
+    const control = parts.use(await startControl({ settings, client, log, clock: systemClock }));
+    await Promise.race([
+      control.ready,
+      new Promise((_, reject) => {
+        const timer = setTimeout(() => {
+          reject(new Error(`${account} is not ready: ${control.problem()}\n${refused.join("\n")}`));
+        }, 20_000);
+        timer.unref();
+      }),
+    ]);
+    return { control, refused };
+  };
+
+  const identity = await start("linkerd-identity", { HEDDLE_CONTROL_ROLES: "identity" });
+  const { ip, port } = identity.control.addresses.identity!;
+  const tokenFile = join(folder, "token");
+  writeFileSync(tokenFile, await token("linkerd-destination", ["identity.l5d.io"]));
+  const destination = await start("linkerd-destination", {
+    HEDDLE_CONTROL_ROLES: "destination,policy",
+    HEDDLE_CONTROL_IDENTITY_ADDR: `${ip}:${port}`,
+    HEDDLE_CONTROL_IDENTITY_TOKEN_FILE: tokenFile,
+  });
+  await admin.create(NAMESPACES, { metadata: { name: "shop" } });
+  await admin.create(SERVICES, {
+    metadata: { name: "web", namespace: "shop" },
+    spec: { selector: { app: "web" }, ports: [{ port: 80 }] },
+  });
+  await admin.create(EXTERNAL_WORKLOADS, {
+    metadata: { name: "vm", namespace: "shop", labels: { app: "web" } },
+    spec: {
+      meshTLS: { identity: "spiffe://cluster.local/ns/shop/external/vm", serverName: "vm.shop" },
+      workloadIPs: [{ ip: "192.0.2.1" }],
+    },
+  });
+  await admin.create(GATEWAY_HTTP_ROUTES, {
+    metadata: { name: "web", namespace: "shop" },
+    spec: { parentRefs: [{ group: "", kind: "Service", name: "web", port: 80 }] },
+  });
+  const isWritten = async (): Promise<boolean> => {
+    const { items } = await admin.list(ENDPOINT_SLICES, { namespace: "shop" });
+    const hasSlice = items.some(({ endpoints }) => endpoints?.[0]?.addresses[0] === "192.0.2.1");
+    const route = await admin.get(GATEWAY_HTTP_ROUTES, { name: "web", namespace: "shop" });
+    return hasSlice && (route.status?.parents ?? []).length > 0;
+  };
+  while (!(await isWritten())) assert.deepEqual(destination.refused, []);
+  for (const name of ["policy-controller-write", "linkerd-destination-endpoint-write"]) {
+    const ref = { namespace: "linkerd", name };
+    while ((await admin.find(LEASES, ref))?.spec?.holderIdentity !== "linkerd-destination") {
+      assert.deepEqual(destination.refused, []);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  assert.deepEqual([identity.refused, destination.refused], [[], []]);
+});
