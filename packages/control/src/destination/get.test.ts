@@ -102,10 +102,7 @@ test("[DG03] [DG06] [DW01] [DW10] [DT10] [DT11] Get tells of ready pods, with la
   await host.kube.create(NODES, {
     metadata: { name: "dg03-node", labels: { "topology.kubernetes.io/zone": "west" } },
   });
-  // The uid of something that exists, or the pod would be garbage.
-  const something = await ns.service("something", { ports: [{ port: 1 }] });
-  const uid = something.metadata.uid!;
-  const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-5d4f", uid };
+  const owner = await ns.replicaSet("web", "web-5d4f");
   await ns.pod({
     name: "web-1",
     ips: ["10.1.0.1"],

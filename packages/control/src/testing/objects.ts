@@ -1,16 +1,19 @@
 import type { KubeClient } from "@heddle/kube/client";
 import {
+  DEPLOYMENTS,
   ENDPOINT_SLICES,
   type EndpointSlice,
   NAMESPACES,
   PODS,
   type Pod,
+  REPLICA_SETS,
   SERVICE_ACCOUNTS,
   SERVICES,
   type Service,
   type SliceEndpoint,
 } from "@heddle/kube/types/core";
 import { EXTERNAL_WORKLOADS, type ExternalWorkload } from "@heddle/kube/types/linkerd";
+import type { KubeObject, OwnerReference } from "@heddle/kube/types/meta";
 
 /** Of all pods. */
 const POD_ACCOUNT = "web";
@@ -91,6 +94,29 @@ export class TestNamespace {
     return this.setPodStatus(created, phase, ips, options.hostIp);
   }
 
+  /** A ReplicaSet with its Deployment. They exist, or pods that they own would be garbage. */
+  async replicaSet(deployment: string, name: string): Promise<OwnerReference> {
+    const spec = {
+      replicas: 0,
+      selector: { matchLabels: { app: deployment } },
+      template: {
+        metadata: { labels: { app: deployment } },
+        spec: { containers: [{ name: "app", image: "app" }] },
+      },
+    };
+    const namespace = this.name;
+    const parent = await this.kube.create(DEPLOYMENTS, {
+      metadata: { name: deployment, namespace },
+      spec,
+    } as KubeObject);
+    const ownerReferences = [ownerOf("Deployment", parent)];
+    const made = await this.kube.create(REPLICA_SETS, {
+      metadata: { name, namespace, ownerReferences },
+      spec,
+    } as KubeObject);
+    return ownerOf("ReplicaSet", made);
+  }
+
   setPodStatus(
     pod: Pod,
     phase: NonNullable<NonNullable<Pod["status"]>["phase"]>,
@@ -162,6 +188,10 @@ export interface PodOptions {
     readonly name: string;
     readonly uid: string;
   };
+}
+
+function ownerOf(kind: string, { metadata }: KubeObject): OwnerReference {
+  return { apiVersion: "apps/v1", kind, name: metadata.name!, uid: metadata.uid! };
 }
 
 const SIDECAR = {
