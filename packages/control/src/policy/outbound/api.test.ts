@@ -433,8 +433,11 @@ test("[OE02] a stream of the fallback ends when an EgressNetwork takes its addre
 test("a denying EgressNetwork forbids what no route speaks of", async () => {
   const ns = await mesh.namespace();
   await mesh.egress(ns, {}, { trafficPolicy: "Deny" });
-  await using watch = await mesh.watchOutbound(ns, OUTSIDE_IP, PORT);
-  const { detect } = plain(await watch.next()).protocol.kind;
+  const { detect } = await mesh.eventually("the network is known", async () => {
+    await using watch = await mesh.watchOutbound(ns, OUTSIDE_IP, PORT);
+    const { metadata, protocol } = plain(await watch.next());
+    return metadata.kind.default === "egress-fallback" ? undefined : protocol.kind;
+  });
   const [http] = detect.http1.routes;
   assert.equal(nameOf(http), "http-egress-deny");
   const { failureInjector } = http.rules[0].filters[0].kind;
