@@ -21,6 +21,7 @@ export class RawReader {
   readonly #socket: Socket;
   #text = "";
   #isOver = false;
+  #error: Error | undefined;
   #wake: () => void = () => {};
 
   constructor(socket: Socket) {
@@ -35,7 +36,10 @@ export class RawReader {
     };
     socket.on("end", over);
     socket.on("close", over);
-    socket.on("error", over);
+    socket.on("error", (error) => {
+      this.#error = error;
+      over();
+    });
   }
 
   /** @param isBodiless - The answer to a HEAD, or what opens a tunnel. */
@@ -93,8 +97,10 @@ export class RawReader {
         this.#text = this.#text.slice(at + more);
         return taken;
       }
-      if (this.#isOver)
-        throw new Error(`Cannot read message: ended after ${JSON.stringify(this.#text)}`);
+      if (this.#isOver) {
+        const message = `Cannot read message: ended after ${JSON.stringify(this.#text)}`;
+        throw new Error(message, { cause: this.#error });
+      }
       await this.#more();
     }
   }

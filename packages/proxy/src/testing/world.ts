@@ -107,6 +107,17 @@ export class TestWorld implements AsyncDisposable {
   async inboundSide(
     destination?: string,
   ): Promise<{ readonly inbound: Inbound; readonly port: number }> {
+    const declared = destination === undefined ? undefined : parseAddress(destination);
+    for (;;) {
+      const inbound = await this.#startInbound(declared);
+      const { port } = inbound.address;
+      // The kernel may choose the application's number, whose clients would then be direct ones.
+      if (port !== declared?.port) return { inbound, port };
+      await inbound.close(0);
+    }
+  }
+
+  async #startInbound(originalDestination: SocketAddress | undefined): Promise<Inbound> {
     const { config, runtime } = this;
     const policies = new PortPolicies(config.inbound, runtime, []);
     this.#parts.defer(() => policies.close());
@@ -116,12 +127,12 @@ export class TestWorld implements AsyncDisposable {
       policies,
       transport: new TransportFamilies(runtime.metrics),
       metrics: new InboundMetrics(runtime.metrics, config.inbound.authorityLabels),
-      ...(destination === undefined
+      ...(originalDestination === undefined
         ? {}
-        : { destination: { kind: "declared", originalDestination: parseAddress(destination) } }),
+        : { destination: { kind: "declared", originalDestination } }),
     });
     this.#parts.defer(() => inbound.close(0));
-    return { inbound, port: inbound.address.port };
+    return inbound;
   }
 
   metrics(): string {
