@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
+import { eventually } from "@heddle/cli/mesh";
 import { startControl } from "@heddle/control/main";
 import { controlSettings } from "@heddle/control/testing/control-host";
 import { KubeClient } from "@heddle/kube/client";
@@ -24,6 +25,9 @@ import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
 
 const absent = KUBE_API_TOOLS.filter((name) => !existsSync(toolPath(name)));
 const skip = absent.length > 0 && `not built: ${absent.join(", ")}`;
+
+/** What is waited for comes, or its patience is over. */
+const NEVER = new AbortController().signal;
 
 interface WebhookConfiguration extends KubeObject {
   readonly webhooks: readonly object[];
@@ -107,11 +111,12 @@ test("a real API server has its pods injected by our webhook", { skip }, async (
     } as Pod);
 
   // A webhook counts only some time after it was made.
-  let pod = await create("meshed");
-  while ((pod.spec?.initContainers ?? []).length === 0) {
+  const pod = await eventually("the first injected pod", NEVER, async () => {
     await client.delete(PODS, { name: "web", namespace: "meshed" }, { gracePeriodSeconds: 0 });
-    pod = await create("meshed");
-  }
+    const created = await create("meshed");
+    assert.notEqual(created.spec?.initContainers, undefined);
+    return created;
+  });
   assert.deepEqual(
     pod.spec?.initContainers?.map(({ name, restartPolicy }) => [name, restartPolicy]),
     [

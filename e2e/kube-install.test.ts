@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
+import { eventually } from "@heddle/cli/mesh";
 import { type Control, startControl } from "@heddle/control/main";
 import { controlSettings } from "@heddle/control/testing/control-host";
 import { KubeClient } from "@heddle/kube/client";
@@ -26,6 +27,9 @@ import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
 
 const absent = [...KUBE_API_TOOLS, "kubectl"].filter((name) => !existsSync(toolPath(name)));
 const skip = absent.length > 0 && `not built: ${absent.join(", ")}`;
+
+/** What is waited for comes, or its patience is over. */
+const NEVER = new AbortController().signal;
 
 /** Runs a program to its end. @returns what it printed. */
 function run(command: string, args: readonly string[], kubeconfig: string, input = ""): string {
@@ -79,15 +83,10 @@ test("what `heddle install` prints is taken by a real API server, and its roles 
     const log = Log.root({ filter: "debug", uptimeMs: () => performance.now(), write });
     const settings = controlSettings({ HOSTNAME: account, ...env });
     const control = parts.use(await startControl({ settings, client, log, clock: systemClock }));
-    await Promise.race([
-      control.ready,
-      new Promise((_, reject) => {
-        const timer = setTimeout(() => {
-          reject(new Error(`${account} is not ready: ${control.problem()}\n${refused.join("\n")}`));
-        }, 20_000);
-        timer.unref();
-      }),
-    ]);
+    await eventually(account, NEVER, async () => {
+      const problem = control.problem();
+      if (problem !== undefined) throw new Error([problem, ...refused].join("\n"));
+    });
     return { control, refused };
   };
 
@@ -116,19 +115,18 @@ test("what `heddle install` prints is taken by a real API server, and its roles 
     metadata: { name: "web", namespace: "shop" },
     spec: { parentRefs: [{ group: "", kind: "Service", name: "web", port: 80 }] },
   });
-  const isWritten = async (): Promise<boolean> => {
+  await eventually("slices and statuses", NEVER, async () => {
     const { items } = await admin.list(ENDPOINT_SLICES, { namespace: "shop" });
     const hasSlice = items.some(({ endpoints }) => endpoints?.[0]?.addresses[0] === "192.0.2.1");
     const route = await admin.get(GATEWAY_HTTP_ROUTES, { name: "web", namespace: "shop" });
-    return hasSlice && (route.status?.parents ?? []).length > 0;
-  };
-  while (!(await isWritten())) assert.deepEqual(destination.refused, []);
+    const isJudged = (route.status?.parents ?? []).length > 0;
+    assert.deepEqual([hasSlice, isJudged, destination.refused], [true, true, []]);
+  });
   for (const name of ["policy-controller-write", "linkerd-destination-endpoint-write"]) {
-    const ref = { namespace: "linkerd", name };
-    while ((await admin.find(LEASES, ref))?.spec?.holderIdentity !== "linkerd-destination") {
-      assert.deepEqual(destination.refused, []);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await eventually(`the lease ${name}`, NEVER, async () => {
+      const lease = await admin.get(LEASES, { namespace: "linkerd", name });
+      assert.equal(lease.spec?.holderIdentity, "linkerd-destination");
+    });
   }
   assert.deepEqual([identity.refused, destination.refused], [[], []]);
 });

@@ -10,10 +10,7 @@ import { parseArgs } from "node:util";
 import { KUBERNETES_FOLDER } from "@heddle/testkit/api-store";
 import { startKubeApi } from "../e2e/kube/api-server.ts";
 import { runTests } from "./run-tests.ts";
-import { ROOT, testFiles } from "./test-suites.ts";
-
-/** How many files may be run again: more is no accident. */
-const MAX_AGAIN = 3;
+import { testFiles } from "./test-suites.ts";
 
 /** Those that take their API server from the testkit. */
 function suites(): string[] {
@@ -42,17 +39,7 @@ try {
     process.env[KUBERNETES_FOLDER] = folder;
   }
   // One at a time: they share the server.
-  const { tests, ok } = await runTests([{ files: suites(), concurrency: 1 }], pattern);
-  isOk = ok;
-  const failed = [
-    ...new Set(tests.flatMap(({ file, outcome }) => (outcome === "fail" ? [file] : []))),
-  ];
-  if (!ok && failed.length <= MAX_AGAIN) {
-    // Some tests still take the embedded server's quickness for granted. What fails twice is wrong.
-    console.log(`unsteady on this store, run again: ${failed.join(", ")}`);
-    const files = failed.map((file) => join(ROOT, file));
-    isOk = failed.length > 0 && (await runTests([{ files, concurrency: 1 }], pattern)).ok;
-  }
+  isOk = (await runTests([{ files: suites(), concurrency: 1 }], pattern)).ok;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
