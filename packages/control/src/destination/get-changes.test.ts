@@ -218,25 +218,37 @@ function follow(held: ReadonlySet<string>, words: readonly string[]): Set<string
 }
 
 test("[DT43] a control plane ends though a client takes nothing of its stream", async () => {
-  const store = await ApiStore.start();
-  const stalled = await ControlHost.start(store);
+  const stalled = await ControlHost.start(await ApiStore.start());
   const ns = await TestNamespace.create(stalled.kube, "dt43");
   await ns.service("web", { ports: [{ name: "http", port: 80 }] });
   const path = "web.dt43.svc.cluster.local:80";
-  const its = await stalled.client("destination");
-  await serviceKnown({ client: its, path });
-  const endpoints: SliceEndpoint[] = Array.from({ length: 100 }, (_, i) => ({
-    addresses: [`10.70.0.${i + 1}`],
-    conditions: { ready: true },
-  }));
-  let slice = await ns.slice("web", "web-a", endpoints);
-  const stream = getEndpoints({ client: its, path });
-  assert.equal((await stream.next())?.add?.length, 100);
-  // Each is some 5 KiB, which is more than its window takes.
-  for (const offset of [1, 2, 3, 4, 5, 6]) {
-    const moved = endpoints.map((one, i) => ({ ...one, addresses: [`10.70.${offset}.${i + 1}`] }));
-    slice = await stalled.kube.update(ENDPOINT_SLICES, { ...slice, endpoints: moved });
+  const reader = await stalled.client("destination");
+  await serviceKnown({ client: reader, path });
+  const endpointsOf = (change: number): SliceEndpoint[] =>
+    Array.from({ length: 1_000 }, (_, i) => ({
+      addresses: [`10.${70 + change}.${i >> 8}.${i & 255}`],
+      conditions: { ready: true },
+    }));
+  let slice = await ns.slice("web", "web-a", endpointsOf(0));
+  const stream = getEndpoints({ client: await stalled.client("destination"), path });
+  assert.equal((await stream.next())?.add?.length, 1_000);
+  await using other = getEndpoints({ client: reader, path });
+  await other.next();
+  const changes = 8;
+  for (let change = 1; change <= changes; change++) {
+    slice = await stalled.kube.update(ENDPOINT_SLICES, {
+      ...slice,
+      endpoints: endpointsOf(change),
+    });
+    // Added, and removed: when the one has heard it all, the other's window is long full.
+    assert.equal((await other.next())?.add?.length, 1_000);
+    assert.equal((await other.next())?.remove?.length, 1_000);
   }
   await stalled.control[Symbol.asyncDispose]();
+  let heard = 0;
+  await assert.rejects(async () => {
+    while ((await stream.next()) !== undefined) heard++;
+  });
+  assert.ok(heard < 2 * changes, `${heard} updates came through: the client was not behind`);
   await stalled[Symbol.asyncDispose]();
 });
