@@ -5,12 +5,42 @@ export interface InstallFacts {
   readonly scheme: string;
   readonly isExternalCa: boolean;
   readonly trustDomain: string;
-  /** What of an issuer the values hold already. */
+  /** What of an issuer the values hold already; empty where they hold none. */
   readonly given: {
-    readonly anchors: boolean;
-    readonly certificate: boolean;
-    readonly key: boolean;
+    readonly anchors: string;
+    readonly certificate: string;
+    readonly key: string;
   };
+}
+
+/**
+ * Holds values to those that a chart has: a value that no template reads, or of another type, is a
+ * slip that would go unnoticed. Maps that are empty in the chart may hold anything.
+ *
+ * @throws SyntaxError that names the value.
+ */
+export function checkKnown(values: Values, chart: Values, path = ""): void {
+  for (const [key, value] of Object.entries(values)) {
+    const at = path === "" ? key : `${path}.${key}`;
+    if (!Object.hasOwn(chart, key)) throw new SyntaxError(`the chart has no value ${at}`);
+    const known = chart[key];
+    // `25` and `1` are ports and counts as well as text.
+    const isNumberAsText = typeof value === "number" && typeof known === "string";
+    if (typeOf(value) !== typeOf(known) && !isNumberAsText) {
+      throw wrong(at, typeof value === "string" ? value : JSON.stringify(value), typeOf(known));
+    }
+    const isClosed = typeOf(known) === "a map" && Object.keys(known as Values).length > 0;
+    if (isClosed && !OPEN_MAPS.has(at)) checkKnown(value as Values, known as Values, at);
+  }
+}
+
+/** Labels of nodes are anybody's. */
+const OPEN_MAPS: ReadonlySet<string> = new Set(["nodeSelector"]);
+
+function typeOf(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "a map";
+  return typeof value === "string" ? "text" : `a ${typeof value}`;
 }
 
 const DOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -56,9 +86,9 @@ export function checkInstallValues(values: Values): InstallFacts {
     isExternalCa: at(values, "identity.externalCA") === true,
     trustDomain,
     given: {
-      anchors: text(values, "identityTrustAnchorsPEM") !== "",
-      certificate: text(values, "identity.issuer.tls.crtPEM") !== "",
-      key: text(values, "identity.issuer.tls.keyPEM") !== "",
+      anchors: text(values, "identityTrustAnchorsPEM"),
+      certificate: text(values, "identity.issuer.tls.crtPEM"),
+      key: text(values, "identity.issuer.tls.keyPEM"),
     },
   };
 }

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
 import { Env } from "@heddle/base/env";
+import { installDefinitions } from "@heddle/control/crds/install";
+import { createSelfSigned } from "@heddle/control/identity/bootstrap";
 import { loadControl } from "@heddle/control/settings";
-import { CONFIG_MAPS, NAMESPACES } from "@heddle/kube/types/core";
+import { CONFIG_MAPS, NAMESPACES, SECRETS } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { parseAllDocuments } from "yaml";
-import { createIssuer } from "./install-certificates.ts";
 import { runCli } from "./main.ts";
 
 interface Printed {
@@ -80,33 +81,66 @@ test("[HC32] install prints the definitions, with routes or without", async () =
   assert.equal(off.includes(route), false);
 });
 
-test("[HC33] install takes an issuer, and none by halves", async () => {
+test("[HC33] install takes an issuer that holds together, and none by halves", async () => {
   const folder = mkdtempSync(join(tmpdir(), "heddle-install-"));
   try {
-    const issuer = await createIssuer("identity.linkerd.cluster.local", Date.now());
-    const file = (name: string, text: string): string => {
-      writeFileSync(join(folder, name), text);
-      return join(folder, name);
+    const names = { controlNamespace: "linkerd", trustDomain: "cluster.local" };
+    const issuer = await createSelfSigned({ ...names, clock: systemClock });
+    const other = await createSelfSigned({ ...names, clock: systemClock });
+    let made = 0;
+    const file = (text: string): string => {
+      const path = join(folder, `${made++}.pem`);
+      writeFileSync(path, text);
+      return path;
     };
-    const anchors = ["--identity-trust-anchors-file", file("ca.pem", issuer.anchorsPem)];
-    const certificate = [
-      "--identity-issuer-certificate-file",
-      file("crt.pem", issuer.certificatePem),
+    const flags = (anchors: string, certificate: string, key: string): string[] => [
+      ...["--identity-trust-anchors-file", file(anchors)],
+      ...["--identity-issuer-certificate-file", file(certificate)],
+      ...["--identity-issuer-key-file", file(key)],
     ];
-    const key = ["--identity-issuer-key-file", file("key.pem", issuer.keyPem)];
-    const { code, out, err } = await install(...anchors, ...certificate, ...key);
+    const good = flags(issuer.anchorsPem, issuer.issuerPem, issuer.issuerKeyPem);
+    const { code, out, err } = await install(...good);
     assert.equal(code, 0, err);
     const secret = objects(out).find(({ kind }) => kind === "Secret");
-    assert.equal(Buffer.from(secret!.data!["key.pem"]!, "base64").toString(), issuer.keyPem.trim());
-    const half = await install(...anchors, ...certificate);
-    assert.equal(half.code, 1);
-    assert.match(half.err, /--identity-issuer-key-file/);
-    const external = await install("--identity-external-issuer", ...anchors, ...key);
-    assert.equal(external.code, 1);
-    assert.match(external.err, /external issuer/);
+    assert.equal(
+      Buffer.from(secret!.data!["key.pem"]!, "base64").toString(),
+      issuer.issuerKeyPem.trim(),
+    );
+    for (const [args, why] of [
+      [good.slice(0, 4), /--identity-issuer-key-file/],
+      [flags(issuer.anchorsPem, issuer.issuerPem, other.issuerKeyPem), /does not belong/],
+      [flags(other.anchorsPem, issuer.issuerPem, issuer.issuerKeyPem), /signed by no trust anchor/],
+      [flags("junk", issuer.issuerPem, issuer.issuerKeyPem), /holds no certificate/],
+      [["--identity-external-issuer", ...good], /external issuer/],
+      [["--identity-external-issuer"], /Secret is in it/],
+    ] as const) {
+      const refused = await install(...args);
+      assert.equal(refused.code, 1, String(why));
+      assert.match(refused.err, why);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("install takes an external issuer's anchors from its Secret", async () => {
+  await using store = await ApiStore.start();
+  const { client } = store;
+  const kubeconfig = ["--kubeconfig", join(store.folder, "admin.kubeconfig")];
+  await installDefinitions(client);
+  await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
+  const external = [...kubeconfig, "--identity-external-issuer"];
+  const without = await run(...external);
+  assert.equal(without.code, 1);
+  assert.match(without.err, /has no ca\.crt/);
+  await client.create(SECRETS, {
+    metadata: { name: "linkerd-identity-issuer", namespace: "linkerd" },
+    data: { "ca.crt": Buffer.from("ANCHORS").toString("base64") },
+  });
+  const { code, out, err } = await run(...external);
+  assert.equal(code, 0, err);
+  const roots = objects(out).find(({ metadata }) => metadata.name.endsWith("trust-roots"));
+  assert.equal(roots?.data?.["ca-bundle.crt"]?.trim(), "ANCHORS");
 });
 
 test("[HC34] install works without a cluster", async () => {
@@ -127,6 +161,10 @@ for (const [value, expected] of [
   ["imagePullPolicy=Sometimes", /imagePullPolicy is "Sometimes"/],
   ["identity.issuer.scheme=x", /identity\.issuer\.scheme is "x"/],
   ["linkerdVersion=a b", /linkerdVersion is "a b"/],
+  ["controllerReplica=3", /the chart has no value controllerReplica$/m],
+  ["proxy.opaquePort=1", /the chart has no value proxy\.opaquePort/],
+  ["controllerReplicas=many", /controllerReplicas is "many"; it must be a number/],
+  ["proxy=none", /proxy is "none"; it must be a map/],
 ] as const) {
   test(`install refuses ${value}`, async () => {
     const { code, out, err } = await install("--set", value);

@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
-import { CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS } from "@heddle/kube/types/core";
+import { CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, SECRETS } from "@heddle/kube/types/core";
 import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
 import { type CliContext, type Command, UsageError } from "../command.ts";
 import { chartObjects, chartValues } from "../helm/chart.ts";
 import { manifestOf } from "../helm/manifest.ts";
 import { overlay, parseValues, setValues, type Values } from "../helm/set-values.ts";
-import { createIssuer } from "../install-certificates.ts";
-import { checkInstallValues } from "../install-values.ts";
+import { checkInstallValues, checkKnown, type InstallFacts } from "../install-values.ts";
 
 const OPTIONS = {
   ...CLUSTER_OPTIONS,
@@ -47,7 +46,7 @@ export const install: Command = {
     if (!flags["ignore-cluster"]) await checkCluster(flags, namespace, context);
     const chart = flags.crds ? "heddle-crds" : "heddle-control-plane";
     const values = flags.crds
-      ? valueFlags({}, flags)
+      ? crdValues(flags)
       : await controlPlaneValues(flags, namespace, context);
     const options = { namespace, service: "CLI", values } as const;
     const objects = attempt("render the chart", () => chartObjects(chart, options));
@@ -88,6 +87,14 @@ async function checkCluster(flags: Flags, namespace: string, context: CliContext
   }
 }
 
+function crdValues(flags: Flags): Values {
+  const base = chartValues("heddle-crds");
+  const values = valueFlags(base, flags);
+  // Unset in the chart, where it means: as installGatewayAPI says.
+  attempt("use these values", () => checkKnown(values, { ...base, enableHttpRoutes: false }));
+  return values;
+}
+
 /** The chart's values, then flags, then value flags, then what must be made. */
 async function controlPlaneValues(
   flags: Flags,
@@ -96,40 +103,83 @@ async function controlPlaneValues(
 ): Promise<Values> {
   const base = chartValues("heddle-control-plane");
   const ha = flags.ha ? chartValues("heddle-control-plane", "values-ha.yaml") : {};
-  const values = valueFlags(
-    overlay(overlay(overlay(base, ha), flagValues(flags)), {
-      cliVersion: `heddle/cli ${String(base["linkerdVersion"])}`,
-      ...issuerFiles(flags),
-    }),
-    flags,
-  );
-  const checked = attempt("use these values", () => checkInstallValues(values));
-  const { scheme, isExternalCa, trustDomain, given } = checked;
-  if (scheme === "kubernetes.io/tls") {
-    if (given.certificate || given.key) {
-      const message = "Cannot use an issuer's files: with an external issuer its Secret holds them";
-      throw new MeshError("bad_issuer", "client", message);
-    }
-    if (!isExternalCa && !given.anchors) {
-      const message =
-        "Cannot install with an external issuer: give --identity-trust-anchors-file or --identity-external-ca";
-      throw new MeshError("bad_issuer", "client", message);
-    }
-    return values;
-  }
-  const count = [given.anchors, given.certificate, given.key].filter(Boolean).length;
-  if (count === 3) return values;
-  if (count > 0) {
-    const message =
-      "Cannot use an issuer by halves: give --identity-trust-anchors-file, --identity-issuer-certificate-file and --identity-issuer-key-file, or none";
-    throw new MeshError("bad_issuer", "client", message);
-  }
-  const nowMs = context.clock.wallMs();
-  const issuer = await createIssuer(`identity.${namespace}.${trustDomain}`, nowMs);
-  return overlay(values, {
-    identityTrustAnchorsPEM: issuer.anchorsPem,
-    identity: { issuer: { tls: { crtPEM: issuer.certificatePem, keyPEM: issuer.keyPem } } },
+  const given = overlay(overlay(overlay(base, ha), flagValues(flags)), issuerFiles(flags));
+  const values = valueFlags(given, flags);
+  const facts = attempt("use these values", () => {
+    checkKnown(values, base);
+    return checkInstallValues(values);
   });
+  const issuer =
+    facts.scheme === "kubernetes.io/tls"
+      ? await externalAnchors(facts, flags, namespace, context)
+      : await ownIssuer(facts, namespace, context);
+  const cliVersion = `heddle/cli ${String(base["linkerdVersion"])}`;
+  return overlay(values, { cliVersion, ...issuer });
+}
+
+/** Of an issuer that somebody else keeps in its Secret, as cert-manager does. */
+async function externalAnchors(
+  { given, isExternalCa }: InstallFacts,
+  flags: Flags,
+  namespace: string,
+  context: CliContext,
+): Promise<Values> {
+  if (given.certificate !== "" || given.key !== "") {
+    throw badIssuer("use an issuer's files: with an external issuer its Secret holds them");
+  }
+  if (flags["ignore-cluster"]) {
+    throw badIssuer("ignore the cluster: the external issuer's Secret is in it");
+  }
+  if (isExternalCa || given.anchors !== "") return {};
+  const ref = { name: "linkerd-identity-issuer", namespace };
+  const secret = await clusterClient(flags, context).find(SECRETS, ref);
+  const anchors = Buffer.from(secret?.data?.["ca.crt"] ?? "", "base64").toString();
+  if (anchors === "") {
+    throw badIssuer(
+      `read the anchors: Secret ${namespace}/${ref.name} has no ca.crt; give --identity-trust-anchors-file or --identity-external-ca`,
+    );
+  }
+  return { identityTrustAnchorsPEM: anchors };
+}
+
+/** What is given, if it holds together, or a new authority. */
+async function ownIssuer(
+  { given, trustDomain }: InstallFacts,
+  namespace: string,
+  context: CliContext,
+): Promise<Values> {
+  const { anchors, certificate, key } = given;
+  const count = [anchors, certificate, key].filter((pem) => pem !== "").length;
+  if (count === 3) {
+    await checkIssuer(given, context.clock.wallMs());
+    return {};
+  }
+  if (count > 0) {
+    throw badIssuer(
+      "use an issuer by halves: give --identity-trust-anchors-file, --identity-issuer-certificate-file and --identity-issuer-key-file, or none",
+    );
+  }
+  const { createSelfSigned } = await import("@heddle/control/identity/bootstrap");
+  const { clock } = context;
+  const made = await createSelfSigned({ controlNamespace: namespace, trustDomain, clock });
+  return {
+    identityTrustAnchorsPEM: made.anchorsPem,
+    identity: { issuer: { tls: { crtPEM: made.issuerPem, keyPEM: made.issuerKeyPem } } },
+  };
+}
+
+/** As the control plane will, which would refuse it only when it is installed. */
+async function checkIssuer(given: InstallFacts["given"], nowMs: number): Promise<void> {
+  const { loadIssuer } = await import("@heddle/control/identity/issuer");
+  const { parseCertificates } = await import("@heddle/control/identity/chain");
+  const anchors = parseCertificates(given.anchors, "trust anchors");
+  const issuer = await loadIssuer(given.certificate, given.key);
+  const problem = issuer.problem(anchors, nowMs);
+  if (problem !== undefined) throw badIssuer(`use this issuer: ${problem}`);
+}
+
+function badIssuer(what: string): MeshError {
+  return new MeshError("bad_issuer", "client", `Cannot ${what}`);
 }
 
 function flagValues(flags: Flags): Values {

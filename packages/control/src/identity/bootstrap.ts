@@ -66,6 +66,21 @@ export async function createTrust(options: TrustOptions): Promise<Trust> {
   };
 }
 
+/** An authority that is its own anchor, as Linkerd's `install` makes it; see `createTrust`. */
+export async function createSelfSigned(
+  options: Omit<TrustOptions, "anchorDays">,
+): Promise<Pick<Trust, "anchorsPem" | "issuerPem" | "issuerKeyPem">> {
+  const { controlNamespace, trustDomain, clock, issuerDays = 365 } = options;
+  const name = `identity.${controlNamespace}.${trustDomain}`;
+  const { certificate, keys } = await newAuthority({
+    name,
+    nowMs: clock.wallMs(),
+    days: issuerDays,
+  });
+  const pem = pemOf(certificate);
+  return { anchorsPem: pem, issuerPem: pem, issuerKeyPem: keyPem(keys) };
+}
+
 /**
  * Stores a trust in the API, under Linkerd's names, unless there is one.
  *
