@@ -1,6 +1,7 @@
 /** How values of settings are written. Each function throws SyntaxError on text it does not take. */
+
+import { parseGoDuration } from "@heddle/model/go-duration";
 import { parseIp } from "@heddle/model/network";
-import { parseGoDuration } from "./destination/go-values.ts";
 import { isLabel } from "./identity/token-review.ts";
 
 export function list(text: string): string[] {

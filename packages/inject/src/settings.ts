@@ -1,5 +1,6 @@
+import { parseQuantity } from "@heddle/model/quantity";
 import { ADDITIONAL_ENV, INJECT, OPAQUE_PORTS } from "./annotations.ts";
-import { parseBoolean, parseDuration, parseQuantity, parseWhole, wholeCores } from "./go-text.ts";
+import { parseBoolean, parseDuration, parseWhole, wholeCores } from "./go-text.ts";
 import { allContainers, type Pod } from "./pod.ts";
 import { resolvePortNames } from "./port-list.ts";
 import type { EnvVar, ProxyValues, ResourceValues, Values } from "./values.ts";

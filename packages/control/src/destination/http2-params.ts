@@ -1,5 +1,5 @@
+import { parseGoDuration } from "@heddle/model/go-duration";
 import type { Http2Params } from "./encode.ts";
-import { parseGoDuration } from "./go-values.ts";
 
 /** The JSON of Linkerd's `-meshed-http2-client-params`, in snake case or camel case. */
 export function parseHttp2Params(text: string): Http2Params | undefined {

@@ -3,7 +3,8 @@ import type {
   ResponseMatchSpec,
   ServiceProfile,
 } from "@heddle/kube/types/linkerd";
-import { parseGoDuration, parseMilliQuantity } from "./go-values.ts";
+import { parseGoDuration } from "@heddle/model/go-duration";
+import { parseMilliQuantity } from "@heddle/model/quantity";
 
 export type RequestMatch =
   | { readonly type: "all" | "any"; readonly matches: readonly RequestMatch[] }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseGoDuration } from "@heddle/model/go-duration";
 import {
   type Annotations,
   boolean,
@@ -10,7 +11,7 @@ import {
   parseTimeouts,
   parseTrafficSettings,
 } from "./annotations.ts";
-import { parseDuration, parseGoDuration } from "./duration.ts";
+import { parseDuration } from "./duration.ts";
 import { parsePortSet } from "./port-set.ts";
 import { parseWorkloadToken } from "./workload-token.ts";
 

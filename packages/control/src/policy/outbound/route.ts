@@ -1,4 +1,5 @@
 import type { BackendRef, ParentRef, Route, RouteRule } from "@heddle/kube/types/routes";
+import { parseGoDuration } from "@heddle/model/go-duration";
 import { type HostMatch, parseHostMatch } from "@heddle/model/route/host";
 import {
   type Annotations,
@@ -10,7 +11,6 @@ import {
   type StatusRange,
   type Timeouts,
 } from "../annotations.ts";
-import { parseGoDuration } from "../duration.ts";
 import { type Aged, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
 import { type FilterSpec, filterOf } from "../route-spec.ts";
 import type { ParentKind } from "./policy.ts";

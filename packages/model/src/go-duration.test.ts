@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseGoDuration, parseMilliQuantity } from "./go-values.ts";
+import { parseGoDuration } from "./go-duration.ts";
 
 for (const [text, ms] of [
   ["0", 0],
@@ -30,26 +30,5 @@ for (const text of [
 ]) {
   test(`parseGoDuration() refuses "${text.slice(0, 20)}"`, () => {
     assert.throws(() => parseGoDuration(text), SyntaxError);
-  });
-}
-
-for (const [quantity, milli] of [
-  [1, 1_000],
-  ["500m", 500],
-  ["0.1", 100],
-  ["1k", 1_000_000],
-  ["1Ki", 1_024_000],
-  ["1e3", 1_000_000],
-  ["1u", 1],
-  ["-1", -1_000],
-] as const) {
-  test(`parseMilliQuantity(${quantity}) is ${milli}`, () => {
-    assert.equal(parseMilliQuantity(quantity), milli);
-  });
-}
-
-for (const text of ["", "one", "1mm", "1 k", "1e999"]) {
-  test(`parseMilliQuantity() refuses "${text}"`, () => {
-    assert.throws(() => parseMilliQuantity(text), SyntaxError);
   });
 }
