@@ -11,7 +11,7 @@ import { loadControl } from "@heddle/control/settings";
 import { CONFIG_MAPS, NAMESPACES, SECRETS } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { parseAllDocuments } from "yaml";
-import { runCli } from "./main.ts";
+import { type CliRun, runInProcess } from "./testing/run.ts";
 
 interface Printed {
   readonly kind: string;
@@ -19,26 +19,13 @@ interface Printed {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-async function install(
-  ...args: readonly string[]
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+function install(...args: readonly string[]): Promise<CliRun> {
   return run("--ignore-cluster", ...args);
 }
 
-async function run(
-  ...args: readonly string[]
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await runCli(["install", ...args], {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    env: () => undefined,
-    stop: new AbortController().signal,
-    hasColor: false,
-    clock: systemClock,
-  });
-  return { code, out: `${out.join("\n")}\n`, err: err.join("\n") };
+async function run(...args: readonly string[]): Promise<CliRun> {
+  const { out, ...rest } = await runInProcess(["install", ...args]);
+  return { ...rest, out: `${out}\n` };
 }
 
 function objects(text: string): Printed[] {

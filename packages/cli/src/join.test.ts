@@ -15,8 +15,7 @@ import { EXTERNAL_WORKLOADS } from "@heddle/kube/types/linkerd";
 import { type JoinToken, parseJoinToken } from "@heddle/model/join-token";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
-import type { CliContext } from "./command.ts";
-import { runCli } from "./main.ts";
+import { runInProcess } from "./testing/run.ts";
 
 // Tokens from `heddle invite`, over TLS to a whole control plane.
 
@@ -49,18 +48,12 @@ after(async () => {
 
 /** What `heddle invite` prints, for a machine of a name that nobody has. */
 async function invite(name = `vm-${++machines}`): Promise<JoinToken> {
-  const lines: string[] = [];
-  const context: CliContext = {
-    out: (line) => lines.push(line),
-    err: () => {},
-    env: (key) => (key === "KUBECONFIG" ? join(store.folder, "admin.kubeconfig") : undefined),
-    stop: new AbortController().signal,
-    hasColor: false,
-    clock: systemClock,
-  };
-  const code = await runCli(["invite", "--name", name, "--service-port", "80:http"], context);
+  const args = ["invite", "--name", name, "--service-port", "80:http"];
+  const { code, out } = await runInProcess(args, {
+    KUBECONFIG: join(store.folder, "admin.kubeconfig"),
+  });
   assert.equal(code, 0);
-  return parseJoinToken(lines[0]!);
+  return parseJoinToken(out.split("\n")[0]!);
 }
 
 async function joinWith(token: JoinToken, state = newState()): Promise<Membership> {

@@ -2,29 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
-import { systemClock } from "@heddle/base/clock";
-import type { CliContext } from "./command.ts";
-import { runCli } from "./main.ts";
 import { selfCommand } from "./self.ts";
-
-/** Runs a command line in this process. */
-async function cli(
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const context: CliContext = {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    env: (name) => env[name],
-    stop: new AbortController().signal,
-    hasColor: false,
-    clock: systemClock,
-  };
-  const code = await runCli(args, context);
-  return { code, out: out.join("\n"), err: err.join("\n") };
-}
+import { runInProcess as cli } from "./testing/run.ts";
 
 /** Runs a command line as a process of its own, with nothing of our environment. */
 function process_(

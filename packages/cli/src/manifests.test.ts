@@ -3,23 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { systemClock } from "@heddle/base/clock";
-import { runCli } from "./main.ts";
+import { type CliRun, runInProcess } from "./testing/run.ts";
 
-async function cli(
-  ...args: readonly string[]
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await runCli(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    env: () => undefined,
-    stop: new AbortController().signal,
-    hasColor: false,
-    clock: systemClock,
-  });
-  return { code, out: out.join("\n"), err: err.join("\n") };
+function cli(...args: readonly string[]): Promise<CliRun> {
+  return runInProcess(args);
 }
 
 const INJECTED = `kind: List

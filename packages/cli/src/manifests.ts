@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "@heddle/base/errors";
-import type { CliContext } from "./command.ts";
+import { type CliContext, UsageError } from "./command.ts";
 
 /** Larger manifests are refused. */
 const MAX_INPUT_BYTES = 64 * 1024 * 1024;
@@ -12,6 +12,21 @@ export interface Transformed {
   readonly document: unknown;
   /** What the report says of an object: `injected`, `skipped`, … */
   readonly verdict: string;
+}
+
+/** Where manifests come from and how they are printed, as a command line says it. */
+export function manifestTarget(
+  positionals: readonly string[],
+  output: unknown,
+): Pick<ManifestOptions, "source" | "format"> {
+  const [source, ...more] = positionals;
+  if (source === undefined || more.length > 0) {
+    throw new UsageError("name one file, folder or HTTPS address, or - for standard input");
+  }
+  if (output !== "yaml" && output !== "json") {
+    throw new UsageError(`-o takes yaml or json, not "${String(output)}"`);
+  }
+  return { source, format: output };
 }
 
 export interface ManifestOptions {

@@ -8,7 +8,7 @@ import { uninject } from "@heddle/inject/uninject";
 import { defaultValues, type Values } from "@heddle/inject/values";
 import { templatePath } from "@heddle/inject/workload";
 import { type Command, UsageError } from "../command.ts";
-import { type Transformed, transformManifests } from "../manifests.ts";
+import { manifestTarget, type Transformed, transformManifests } from "../manifests.ts";
 
 const CONFIG = "config.linkerd.io/";
 
@@ -72,19 +72,12 @@ export const inject: Command = {
         output: { type: "string", short: "o", default: "yaml" },
       },
     });
-    const [source, ...more] = positionals;
-    if (source === undefined || more.length > 0) {
-      throw new UsageError("name one file, folder or HTTPS address, or - for standard input");
-    }
-    const format = values.output;
-    if (format !== "yaml" && format !== "json") {
-      throw new UsageError(`-o takes yaml or json, not "${format}"`);
-    }
+    const target = manifestTarget(positionals, values.output);
     const base = defaultValues("");
     const overrides = overridesOf(values, base);
     const mode = values.ingress === true ? "ingress" : "enabled";
     const transform = (given: Json) => injectOne(given, mode, overrides, base);
-    return transformManifests({ source, format, transform }, context);
+    return transformManifests({ ...target, transform }, context);
   },
 };
 

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { uninject as takeOut } from "@heddle/inject/uninject";
-import { type Command, UsageError } from "../command.ts";
-import { transformManifests } from "../manifests.ts";
+import type { Command } from "../command.ts";
+import { manifestTarget, transformManifests } from "../manifests.ts";
 
 export const uninject: Command = {
   name: "uninject",
@@ -14,18 +14,9 @@ export const uninject: Command = {
       allowPositionals: true,
       options: { output: { type: "string", short: "o", default: "yaml" } },
     });
-    const [source, ...more] = positionals;
-    if (source === undefined || more.length > 0) {
-      throw new UsageError("name one file, folder or HTTPS address, or - for standard input");
-    }
-    const format = values.output;
-    if (format !== "yaml" && format !== "json") {
-      throw new UsageError(`-o takes yaml or json, not "${format}"`);
-    }
     return transformManifests(
       {
-        source,
-        format,
+        ...manifestTarget(positionals, values.output),
         transform: (given) => {
           const { document, isChanged } = takeOut(given);
           return { document, verdict: isChanged ? "uninjected" : "skipped" };
