@@ -11,6 +11,7 @@ import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
 import { eventually, type Mesh, startMesh } from "@heddle/cli/mesh";
 import { serviceAccountIdentity } from "@heddle/inject/proxy-env";
+import { requestToken } from "@heddle/kube/account-token";
 import type { KubeClient } from "@heddle/kube/client";
 import {
   ENDPOINT_SLICES,
@@ -227,14 +228,8 @@ async function each(count: number, make: (index: number) => Promise<void>): Prom
 
 async function loadOptions(mesh: Mesh, block: Block, scale: Scale): Promise<LoadOptions> {
   const { settings, client, kubeconfigPath } = mesh;
-  const request: KubeObject & { readonly spec: object; readonly status?: { token?: string } } = {
-    apiVersion: "authentication.k8s.io/v1",
-    kind: "TokenRequest",
-    metadata: {},
-    spec: { audiences: ["identity.l5d.io"], expirationSeconds: 3_600 },
-  };
-  const ref = { namespace: NAMESPACE, name: ACCOUNT };
-  const { status } = await client.createBelow(SERVICE_ACCOUNTS, ref, "token", request);
+  const account = { namespace: NAMESPACE, name: ACCOUNT };
+  const token = await requestToken(client, account, ["identity.l5d.io"]);
   return {
     kubeconfig: kubeconfigPath,
     controlIp: block.mesh(3),
@@ -244,7 +239,7 @@ async function loadOptions(mesh: Mesh, block: Block, scale: Scale): Promise<Load
       destination: settings.destination.name,
       identity: settings.identity.name,
     },
-    token: status?.token ?? "",
+    token,
     namespace: NAMESPACE,
     connections: scale.connections,
     services: scale.services,

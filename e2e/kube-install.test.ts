@@ -9,17 +9,11 @@ import { Log } from "@heddle/base/log";
 import { eventually } from "@heddle/cli/mesh";
 import { type Control, startControl } from "@heddle/control/main";
 import { controlSettings } from "@heddle/control/testing/control-host";
+import { requestToken } from "@heddle/kube/account-token";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
-import {
-  ENDPOINT_SLICES,
-  LEASES,
-  NAMESPACES,
-  SERVICE_ACCOUNTS,
-  SERVICES,
-} from "@heddle/kube/types/core";
+import { ENDPOINT_SLICES, LEASES, NAMESPACES, SERVICES } from "@heddle/kube/types/core";
 import { EXTERNAL_WORKLOADS } from "@heddle/kube/types/linkerd";
-import type { KubeObject } from "@heddle/kube/types/meta";
 import { GATEWAY_HTTP_ROUTES } from "@heddle/kube/types/routes";
 import { ROOT } from "../scripts/test-suites.ts";
 import { toolPath } from "../scripts/tools.ts";
@@ -55,17 +49,8 @@ test("what `heddle install` prints is taken by a real API server, and its roles 
   }
   const admin = parts.use(new KubeClient({ cluster: loadKubeconfig({ paths: [kubeconfigPath] }) }));
 
-  const token = async (account: string, audiences: readonly string[]): Promise<string> => {
-    const request: KubeObject & { spec: object; status?: { token?: string } } = {
-      apiVersion: "authentication.k8s.io/v1",
-      kind: "TokenRequest",
-      metadata: {},
-      spec: { audiences, expirationSeconds: 3_600 },
-    };
-    const ref = { namespace: "linkerd", name: account };
-    const { status } = await admin.createBelow(SERVICE_ACCOUNTS, ref, "token", request);
-    return status?.token ?? "";
-  };
+  const token = (name: string, audiences: readonly string[]): Promise<string> =>
+    requestToken(admin, { namespace: "linkerd", name }, audiences);
   /** The control plane with what its own account may do, and what it was refused. */
   const start = async (
     account: string,

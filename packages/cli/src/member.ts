@@ -12,7 +12,7 @@ import {
   serviceAccountIdentity,
   TAP_PORT,
 } from "@heddle/inject/proxy-env";
-import type { KubeClient } from "@heddle/kube/client";
+import { requestToken } from "@heddle/kube/account-token";
 import { hasReason } from "@heddle/kube/errors";
 import { PODS, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
 import { eventually, isReady, type Mesh, type MeshProcess } from "./mesh.ts";
@@ -71,7 +71,9 @@ export async function startMember(options: MemberOptions): Promise<Member> {
     });
   });
   const tokenFile = join(folder, "token");
-  writeFileSync(tokenFile, await newToken(client, namespace, serviceAccount), { mode: 0o600 });
+  const account = { namespace, name: serviceAccount };
+  const token = await requestToken(client, account, [TOKEN_AUDIENCE], TOKEN_SECONDS);
+  writeFileSync(tokenFile, token, { mode: 0o600 });
   const identity = serviceAccountIdentity(settings, namespace, serviceAccount);
   const path = { PATH: process.env["PATH"] ?? "" };
   const { command, args } = selfCommand();
@@ -162,23 +164,6 @@ async function register(options: MemberOptions): Promise<void> {
       ],
     },
   });
-}
-
-async function newToken(
-  client: KubeClient,
-  namespace: string,
-  serviceAccount: string,
-): Promise<string> {
-  const request = {
-    apiVersion: "authentication.k8s.io/v1",
-    kind: "TokenRequest",
-    metadata: { namespace, name: serviceAccount },
-    spec: { audiences: [TOKEN_AUDIENCE], expirationSeconds: TOKEN_SECONDS },
-    status: {} as { readonly token?: string },
-  };
-  const ref = { namespace, name: serviceAccount };
-  const { status } = await client.createBelow(SERVICE_ACCOUNTS, ref, "token", request);
-  return status.token ?? "";
 }
 
 /** Connects to the application, asks its proxy, and keeps the Pod's conditions true. */

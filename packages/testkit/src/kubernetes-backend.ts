@@ -2,10 +2,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { requestToken } from "@heddle/kube/account-token";
 import { KubeClient } from "@heddle/kube/client";
 import { hasReason } from "@heddle/kube/errors";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
-import { SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
 import type { StoreBackend, StoreOptions, TokenOptions } from "./api-store.ts";
 import { emptyKubernetes } from "./etcd.ts";
@@ -57,17 +57,7 @@ export class KubernetesBackend implements StoreBackend {
 
   async issueToken(namespace: string, account: string, options: TokenOptions): Promise<string> {
     using client = new KubeClient({ cluster: loadKubeconfig({ paths: [this.adminKubeconfig] }) });
-    const request = {
-      apiVersion: "authentication.k8s.io/v1",
-      kind: "TokenRequest",
-      metadata: {},
-      spec: { audiences: options.audiences ?? [], expirationSeconds: 3_600 },
-    };
-    const ref = { namespace, name: account };
-    const answer: KubeObject & { readonly status?: { readonly token?: string } } =
-      await client.createBelow<KubeObject>(SERVICE_ACCOUNTS, ref, "token", request);
-    if (answer.status?.token === undefined) throw new Error("the answer has no token");
-    return answer.status.token;
+    return await requestToken(client, { namespace, name: account }, options.audiences ?? []);
   }
 
   async stop(): Promise<void> {

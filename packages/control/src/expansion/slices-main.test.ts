@@ -39,6 +39,25 @@ function start(client: KubeClient, holder: string): AsyncDisposable {
   });
 }
 
+interface World extends AsyncDisposable {
+  readonly client: KubeClient;
+  readonly control: KubeClient;
+  readonly ns: TestNamespace;
+}
+
+/** A store with our definitions and a namespace `shop`. */
+async function newWorld(): Promise<World> {
+  await using parts = new AsyncDisposableStack();
+  const store = parts.use(await ApiStore.start());
+  const control = parts.use(store.controlClient());
+  const { client } = store;
+  await installDefinitions(client);
+  await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
+  const ns = await TestNamespace.create(client, "shop");
+  const all = parts.move();
+  return { client, control, ns, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
 /** Waits until the slices of a namespace read as wanted. */
 async function slicesBecome(
   client: KubeClient,
@@ -71,12 +90,8 @@ async function slicesBecome(
 }
 
 test("[DX12] slices follow machines and Services, and are handed over with the lease", async () => {
-  await using store = await ApiStore.start();
-  using control = store.controlClient();
-  const { client } = store;
-  await installDefinitions(client);
-  await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
-  const ns = await TestNamespace.create(client, "shop");
+  await using world = await newWorld();
+  const { client, control, ns } = world;
   const service = await ns.service("web", {
     selector: { app: "web" },
     ports: [{ name: "http", port: 80, targetPort: 8080 }],
@@ -107,12 +122,8 @@ test("[DX12] slices follow machines and Services, and are handed over with the l
 });
 
 test("[DX03] a Service that is being deleted gets no slices", async () => {
-  await using store = await ApiStore.start();
-  using control = store.controlClient();
-  const { client } = store;
-  await installDefinitions(client);
-  await client.create(NAMESPACES, { metadata: { name: "linkerd" } });
-  const ns = await TestNamespace.create(client, "shop");
+  await using world = await newWorld();
+  const { client, control, ns } = world;
   const spec = {
     selector: { app: "web" },
     ports: [{ name: "http", port: 80, targetPort: 8080 }],
