@@ -33,7 +33,7 @@ function run(command: string, args: readonly string[], kubeconfig: string, input
   return stdout;
 }
 
-test("what `heddle install` prints is taken by a real API server, and its roles are enough", {
+test("what `heddle install` prints is taken by a real API server, and its roles are enough, and no more", {
   skip,
 }, async () => {
   await using parts = new AsyncDisposableStack();
@@ -112,6 +112,20 @@ test("what `heddle install` prints is taken by a real API server, and its roles 
       const lease = await admin.get(LEASES, { namespace: "linkerd", name });
       assert.equal(lease.spec?.holderIdentity, "linkerd-destination");
     });
+  }
+  for (const [account, what] of [
+    ["linkerd-identity", ["list", "pods", "-A"]],
+    ["linkerd-identity", ["list", "secrets", "-n", "linkerd"]],
+    ["linkerd-destination", ["get", "secrets", "-A"]],
+    ["linkerd-destination", ["create", "pods", "-A"]],
+    ["linkerd-destination", ["update", "servers.policy.linkerd.io", "-A"]],
+  ] as const) {
+    const as = `--as=system:serviceaccount:linkerd:${account}`;
+    const said = spawnSync(kubectl, ["auth", "can-i", ...what, as], {
+      encoding: "utf8",
+      env: { ...process.env, KUBECONFIG: kubeconfigPath },
+    });
+    assert.equal(said.stdout.trim(), "no", `${account} ${what.join(" ")} ${said.stderr}`);
   }
   assert.deepEqual([identity.refused, destination.refused], [[], []]);
 });

@@ -106,6 +106,20 @@ test("the expansion port takes no plaintext at all", async () => {
   assert.notEqual(await ask({ address, from: "127.0.0.1" }), "answered");
 });
 
+test("roles of one process are served on each of their ports, but not on the machines'", async () => {
+  const credentials = new Credentials({ anchors: host.trust.anchorsPem });
+  const from = "127.79.0.2";
+  for (const [role, serverName] of [
+    ["identity", IDENTITY],
+    ["policy", DESTINATION],
+  ] as const) {
+    const way = { address: host.address(role), from, serverName, credentials };
+    assert.equal(await ask(way), "answered", role);
+  }
+  const machines = { address: host.address("expansion"), from, serverName: undefined, credentials };
+  assert.equal(await ask(machines), "grpc_unimplemented");
+});
+
 test("one process serves several names, by SNI", async () => {
   const anchors = host.trust.anchorsPem;
   const credentials = new Credentials({ anchors });
