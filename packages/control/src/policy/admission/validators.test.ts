@@ -17,7 +17,7 @@ const ACCOUNT = { kind: "ServiceAccount", name: "web" };
 
 function denied(problem: string | undefined, path: string, cause: RegExp): void {
   assert.ok(problem?.startsWith(`${path}: `), `${problem} should be about ${path}`);
-  assert.match(problem, cause);
+  assert.match(problem ?? "", cause);
 }
 
 test("an AuthorizationPolicy is for servers, routes and its own namespace", () => {
