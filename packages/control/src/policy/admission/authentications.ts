@@ -9,6 +9,7 @@ import type {
 import { isSpiffeId, parseSpiffeId } from "@heddle/model/identity";
 import { GATEWAY_GROUP, POLICY_GROUP, refersTo } from "../refs.ts";
 import { networksProblem } from "./networks.ts";
+import { quoted } from "./quoted.ts";
 
 // Each function says why a spec is denied, or undefined. Shapes are held by the schemas.
 
@@ -30,7 +31,7 @@ export function meshTlsAuthenticationProblem(
 ): string | undefined {
   for (const [index, identity] of (spec.identities ?? []).entries()) {
     if (isIdentity(identity)) continue;
-    return `spec.identities[${index}]: ${JSON.stringify(identity)} is no identity: write a spiffe:// id, a DNS name in lower case, *.SUFFIX or *`;
+    return `spec.identities[${index}]: ${quoted(identity)} is no identity: write a spiffe:// id, a DNS name in lower case, *.SUFFIX or *`;
   }
   for (const [index, ref] of (spec.identityRefs ?? []).entries()) {
     const path = `spec.identityRefs[${index}]`;

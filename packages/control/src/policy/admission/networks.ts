@@ -1,5 +1,6 @@
 import type { NetworkRule } from "@heddle/kube/types/linkerd";
 import { type IpNetwork, parseNetwork } from "@heddle/model/network";
+import { quoted } from "./quoted.ts";
 
 /**
  * What is wrong with a list of networks, or undefined.
@@ -32,7 +33,7 @@ function ruleProblem(rule: NetworkRule, path: string): string | undefined {
 }
 
 function notNetwork(field: string, text: string): string {
-  return `${field}: ${JSON.stringify(text)} is no address and no network: write one like 10.0.0.0/8`;
+  return `${field}: ${quoted(text)} is no address and no network: write one like 10.0.0.0/8`;
 }
 
 function networkOf(text: string): IpNetwork | undefined {

@@ -1,4 +1,5 @@
 import { parseGoDuration } from "../duration.ts";
+import { quoted } from "./quoted.ts";
 
 /** Conditions nest without end in the format, not here: more is refused, so no stack overflows. */
 const MAX_DEPTH = 64;
@@ -16,7 +17,7 @@ type Check = (value: unknown, path: string) => void;
 export function serviceProfileProblem(name: string, spec: unknown): string | undefined {
   try {
     if (name.length > 253 || !DNS_SUBDOMAIN.test(name)) {
-      throw refusal("metadata.name", `${JSON.stringify(name)} is no DNS name: use the host's`);
+      throw refusal("metadata.name", `${quoted(name)} is no DNS name: use the host's`);
     }
     optional(spec, "spec", checkSpec);
     return undefined;
@@ -121,7 +122,7 @@ function checkDuration(value: unknown, path: string): void {
     parseGoDuration(value as string);
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
-    throw refusal(path, `${JSON.stringify(value)} is no duration: write one like 10s or 1m30s`);
+    throw refusal(path, `${quoted(value)} is no duration: write one like 10s or 1m30s`);
   }
 }
 

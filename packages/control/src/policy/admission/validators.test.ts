@@ -128,3 +128,8 @@ test("parts of a rate limit are above 0 and not above its total", () => {
   const namespace = { kind: "Namespace", name: "web" };
   denied(rateLimitProblem(over(1, namespace)), "spec.overrides[0].clientRefs[0]", /ServiceAccount/);
 });
+
+test("a message does not repeat a long value whole", () => {
+  const problem = meshTlsAuthenticationProblem({ identities: [`${"a".repeat(1e6)}!`] });
+  assert.ok(problem !== undefined && problem.length < 500);
+});
