@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
 import { Log } from "@heddle/base/log";
+import { Admission } from "./admission/admission.ts";
+import { AdmittedWriter } from "./admission/admitted-writer.ts";
 import { AccountTokens } from "./auth/account-tokens.ts";
 import { Authenticator } from "./auth/authenticator.ts";
 import type { Credentials } from "./auth/certificates.ts";
@@ -94,6 +96,8 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   const registry = new Registry(builtInTypes());
   new DefinitionSync(store, registry);
   const writer = new ObjectWriter(store, registry, clock, { serviceCidr });
+  const admission = parts.use(new Admission(store, registry, log.child("admission")));
+  const admitted = new AdmittedWriter(store, writer, admission);
   const tokens = new AccountTokens(store, vault.accountKey, issuer, clock);
   const authenticator = new Authenticator(
     [
@@ -112,7 +116,14 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   const router = new Router({
     registry,
     store,
-    resources: new ResourceHandler({ store, registry, writer, watches, subresources, nowMs }),
+    resources: new ResourceHandler({
+      store,
+      registry,
+      writer: admitted,
+      watches,
+      subresources,
+      nowMs,
+    }),
     address: () => serving.address,
   });
   const serving = await Serving.start({

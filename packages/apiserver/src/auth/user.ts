@@ -1,3 +1,5 @@
+import type { Json, JsonObject } from "@heddle/apiserver/json/value";
+
 /** Who asks. */
 export interface User {
   readonly name: string;
@@ -42,4 +44,14 @@ export function accountOf(
   const [system, kind, namespace, name] = user.name.split(":");
   if (system !== "system" || kind !== "serviceaccount") return undefined;
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
+}
+
+/** Somebody as reviews tell of them. */
+export function userInfo({ name, uid, groups, extra }: User): JsonObject {
+  const info: JsonObject = { username: name };
+  if (uid !== undefined) info["uid"] = uid;
+  info["groups"] = [...groups];
+  if (extra !== undefined && Object.keys(extra).length > 0)
+    info["extra"] = extra as unknown as Json;
+  return info;
 }

@@ -76,8 +76,11 @@ export class Exchange {
     throw badRequest(`includeObject "${wanted}" is not one of None, Metadata, Object`);
   }
 
+  /** Goes out with whatever is answered, be it a refusal. */
   warn(text: string): void {
-    if (this.#warnings.length < MAX_WARNINGS) this.#warnings.push(text);
+    if (this.#warnings.length >= MAX_WARNINGS || this.response.headersSent) return;
+    this.#warnings.push(text);
+    this.response.setHeader("warning", this.#warnings.map(warningHeader));
   }
 
   /** The whole body; empty if there is none. */
@@ -128,9 +131,6 @@ export class Exchange {
       "content-length": body.length,
       "cache-control": "no-cache, private",
     };
-    if (this.#warnings.length > 0) {
-      this.response.setHeader("warning", this.#warnings.map(warningHeader));
-    }
     this.response.writeHead(code, headers);
     this.response.end(this.method === "HEAD" ? undefined : body);
   }

@@ -1,4 +1,5 @@
 import { authorize } from "@heddle/apiserver/auth/authorizer";
+import type { AdmittedWriter } from "@heddle/apiserver/admission/admitted-writer";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
@@ -8,7 +9,7 @@ import { Presenter } from "@heddle/apiserver/objects/form";
 import { listPage } from "@heddle/apiserver/objects/lister";
 import { Selection } from "@heddle/apiserver/objects/selection";
 import type { Part, Target } from "@heddle/apiserver/objects/target";
-import type { ObjectWriter, Revise, WriteOptions, Written } from "@heddle/apiserver/objects/writer";
+import type { Revise, WriteOptions, Written } from "@heddle/apiserver/objects/writer";
 import {
   badRequest,
   forbidden,
@@ -29,7 +30,7 @@ import type { Watches } from "./watches.ts";
 export interface ResourceParts {
   readonly store: Store;
   readonly registry: Registry;
-  readonly writer: ObjectWriter;
+  readonly writer: AdmittedWriter;
   readonly watches: Watches;
   readonly subresources: Subresources;
   readonly nowMs: () => number;
@@ -107,7 +108,7 @@ export class ResourceHandler {
       exchange.sendJson(201, made);
       return;
     }
-    const written = await this.#parts.writer.create(target, body, writeOptions(exchange));
+    const written = await this.#parts.writer.create(exchange, target, body, writeOptions(exchange));
     this.#answer(exchange, target, written, 201);
   }
 
@@ -119,13 +120,17 @@ export class ResourceHandler {
         ? constant(await requireBody(exchange))
         : await readPatch(exchange, target.view.schema, target.type.isCustom);
     const { writer } = this.#parts;
-    const written = await writer.update(target, path.name, part, revise, writeOptions(exchange));
+    const written = await writer.update(exchange, target, path.name, {
+      part,
+      revise,
+      options: writeOptions(exchange),
+    });
     this.#answer(exchange, target, written, 200);
   }
 
   async #delete(exchange: Exchange, path: ResourcePath, target: Target): Promise<void> {
     const options = readDeleteOptions(await exchange.readJson(), exchange.query);
-    const { entry, isGone } = await this.#parts.writer.delete(target, path.name, options);
+    const { entry, isGone } = await this.#parts.writer.delete(exchange, target, path.name, options);
     if (!isGone) {
       exchange.send(200, this.#presenter(exchange, target).one(entry));
       return;
@@ -153,7 +158,7 @@ export class ResourceHandler {
     const page = listPage(store, target.type, target.namespace, exchange.query, selection);
     const end = async ({ namespace, name }: Entry): Promise<void> => {
       try {
-        await writer.delete({ ...target, namespace }, name, options);
+        await writer.delete(exchange, { ...target, namespace }, name, options);
       } catch (error) {
         // Somebody else was faster: that is what was asked for.
         if (!(error instanceof StatusError) || error.code !== 404) throw error;

@@ -1,7 +1,7 @@
 import type { AccountTokens, TokenSpec } from "@heddle/apiserver/auth/account-tokens";
 import type { Authenticator } from "@heddle/apiserver/auth/authenticator";
 import { type Access, authorize } from "@heddle/apiserver/auth/authorizer";
-import type { User } from "@heddle/apiserver/auth/user";
+import { userInfo } from "@heddle/apiserver/auth/user";
 import {
   dig,
   digArray,
@@ -212,15 +212,6 @@ export class Subresources {
     if (entry === undefined) throw notFound(type, path.name);
     return entry;
   }
-}
-
-function userInfo({ name, uid, groups, extra }: User): JsonObject {
-  const info: JsonObject = { username: name };
-  if (uid !== undefined) info["uid"] = uid;
-  info["groups"] = [...groups];
-  if (extra !== undefined && Object.keys(extra).length > 0)
-    info["extra"] = extra as unknown as Json;
-  return info;
 }
 
 function accessOf(spec: JsonObject): Access {

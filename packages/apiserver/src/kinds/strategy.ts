@@ -9,7 +9,6 @@ import {
   type JsonObject,
   own,
 } from "@heddle/apiserver/json/value";
-import { isBase64 } from "@heddle/apiserver/schema/formats";
 import type { Cause } from "@heddle/apiserver/status-error";
 import type { Strategy } from "./resource-type.ts";
 
@@ -209,23 +208,5 @@ export const ROLE_BINDING: Strategy = {
 };
 
 export const ROLE: Strategy = { ...PLAIN, names: "path-segment" };
-
-export const WEBHOOKS: Strategy = {
-  ...GENERATED,
-  validate: (object) => {
-    const causes: Cause[] = [];
-    for (const [at, webhook] of digArray(object, "webhooks").entries()) {
-      const path = `webhooks[${at}].clientConfig`;
-      const bundle = digString(webhook, "clientConfig", "caBundle") ?? "";
-      if (!isBase64(bundle)) causes.push(invalidValue(`${path}.caBundle`, bundle, "not base64"));
-      const url = digString(webhook, "clientConfig", "url");
-      const service = digObject(webhook, "clientConfig", "service");
-      if ((url === undefined) === (service === undefined)) {
-        causes.push(required(path, "exactly one of url or service is required"));
-      }
-    }
-    return causes;
-  },
-};
 
 export const SERVICE_ACCOUNT: Strategy = PLAIN;

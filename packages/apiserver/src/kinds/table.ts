@@ -25,9 +25,9 @@ import {
   ROLE_BINDING,
   SECRET,
   SERVICE_ACCOUNT,
-  WEBHOOKS,
   WORKLOAD,
 } from "./strategy.ts";
+import { WEBHOOKS } from "./webhooks.ts";
 
 /** One row of the table below. What is left out has the value that most kinds have. */
 interface Row {

@@ -45,9 +45,14 @@ export function normalizeMetadata(object: JsonObject): {
 }
 
 /** What the server decides about a new object. */
-export function stampNew(object: JsonObject, nowIso: string, hasGeneration: boolean): void {
+export function stampNew(
+  object: JsonObject,
+  nowIso: string,
+  hasGeneration: boolean,
+  uid: string = randomUUID(),
+): void {
   const metadata = metadataOf(object);
-  metadata["uid"] = randomUUID();
+  metadata["uid"] = uid;
   metadata["creationTimestamp"] = nowIso;
   for (const key of ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"]) {
     delete metadata[key];

@@ -44,6 +44,8 @@ import type { Part, Target } from "./target.ts";
 export interface WriteOptions {
   readonly isDryRun: boolean;
   readonly fieldValidation: FieldValidation;
+  /** Of a new object, where it was told already. */
+  readonly uid?: string;
 }
 
 export interface Written {
@@ -51,6 +53,12 @@ export interface Written {
   readonly warnings: readonly string[];
   /** False if the object was there and this write changed nothing or something of it. */
   readonly isNew: boolean;
+}
+
+export interface Deleted {
+  /** The last state. */
+  readonly entry: Entry;
+  readonly isGone: boolean;
 }
 
 /** Makes the new object out of the present one, both as the request's version shows them. */
@@ -82,7 +90,7 @@ export class ObjectWriter {
     const metadata = metadataOf(object);
     settleNamespace(metadata, target);
     const nowIso = this.#nowIso();
-    stampNew(object, nowIso, type.strategy.hasGeneration);
+    stampNew(object, nowIso, type.strategy.hasGeneration, options.uid);
     if (view.hasStatus) dropStatus(object, type);
     const causes = schemaCauses(object, view);
     const prefix = digString(metadata, "generateName") ?? "";
@@ -144,16 +152,8 @@ export class ObjectWriter {
     return { entry, warnings, isNew: false };
   }
 
-  /**
-   * Deletes an object, or marks it for deletion while finalizers hold it.
-   *
-   * @returns the last state, and whether the object is gone.
-   */
-  async delete(
-    target: Target,
-    name: string,
-    options: DeleteOptions,
-  ): Promise<{ readonly entry: Entry; readonly isGone: boolean }> {
+  /** Deletes an object, or marks it for deletion while finalizers hold it. */
+  async delete(target: Target, name: string, options: DeleteOptions): Promise<Deleted> {
     const { type } = target;
     const nowIso = this.#nowIso();
     return await this.#store.commit((tx) => {

@@ -1,0 +1,223 @@
+import { randomUUID } from "node:crypto";
+import { clone, digString, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import { admit } from "@heddle/apiserver/objects/admit";
+import type { DeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import { metadataOf } from "@heddle/apiserver/objects/metadata";
+import {
+  checkDeletePreconditions,
+  checkIdentity,
+  checkPreconditions,
+  settleNamespace,
+} from "@heddle/apiserver/objects/preconditions";
+import { toView } from "@heddle/apiserver/objects/present";
+import type { Part, Target } from "@heddle/apiserver/objects/target";
+import type {
+  Deleted,
+  ObjectWriter,
+  Revise,
+  WriteOptions,
+  Written,
+} from "@heddle/apiserver/objects/writer";
+import { conflict, notFound, StatusError } from "@heddle/apiserver/status-error";
+import type { Entry } from "@heddle/apiserver/store/entry";
+import type { Store } from "@heddle/apiserver/store/store";
+import type { Admission } from "./admission.ts";
+import type { Requester } from "./attempt.ts";
+import type { Operation } from "./webhook.ts";
+
+/** What becomes of an object, and of which part of it. */
+export interface Revision {
+  readonly part: Part;
+  readonly revise: Revise;
+  readonly options: WriteOptions;
+}
+
+/** How often webhooks are asked anew, when the object has changed while they thought. */
+const MAX_ATTEMPTS = 5;
+
+/**
+ * Writes what clients want, once webhooks have had their say. What nobody wants to see goes straight
+ * to the writer; so does what this server's own controllers do, who know only that one.
+ *
+ * Webhooks cannot be waited for in a transaction. So each write is tried dry, shown to them as it
+ * would be stored, and done if nothing has changed meanwhile.
+ */
+export class AdmittedWriter {
+  readonly #store: Store;
+  readonly #writer: ObjectWriter;
+  readonly #admission: Admission;
+
+  constructor(store: Store, writer: ObjectWriter, admission: Admission) {
+    this.#store = store;
+    this.#writer = writer;
+    this.#admission = admission;
+  }
+
+  /** @param body - Owned by the writer from now on. */
+  async create(by: Requester, target: Target, body: Json, options: WriteOptions): Promise<Written> {
+    if (!this.#isConcerned("CREATE", target, "object")) {
+      return await this.#writer.create(target, body, options);
+    }
+    const { type, view, namespace } = target;
+    const { object: sent, warnings } = admit(body, type, view, options.fieldValidation);
+    settleNamespace(metadataOf(sent), target);
+    // Their selectors need it.
+    if (namespace !== "" && this.#store.get(namespacePlace(namespace)) === undefined) {
+      throw notFound({ group: "", plural: "namespaces" }, namespace);
+    }
+    const attempt = {
+      operation: "CREATE",
+      target,
+      subresource: "",
+      name: digString(sent, "metadata", "name") ?? "",
+      object: sent,
+      old: undefined,
+      isDryRun: options.isDryRun,
+      by,
+    } as const;
+    const object = (await this.#admission.mutate(attempt)) ?? sent;
+    const plan = { ...options, fieldValidation: "Ignore", uid: randomUUID() } as const;
+    const planned = await this.#writer.create(target, clone(object), { ...plan, isDryRun: true });
+    const { name } = planned.entry;
+    metadataOf(object)["name"] = name;
+    const shown = shownAs(planned.entry, target, undefined);
+    await this.#admission.validate({ ...attempt, name, object: shown });
+    return { ...(await this.#writer.create(target, object, plan)), warnings };
+  }
+
+  /** Replaces the object, or its status, by what `revise` makes of it. */
+  async update(by: Requester, target: Target, name: string, revision: Revision): Promise<Written> {
+    const { part, revise, options } = revision;
+    if (!this.#isConcerned("UPDATE", target, part)) {
+      return await this.#writer.update(target, name, part, revise, options);
+    }
+    return await this.#unlessChanged(target, name, (current) =>
+      this.#updateFrom(current, by, target, revision),
+    );
+  }
+
+  /** Deletes an object, or marks it for deletion while finalizers hold it. */
+  async delete(
+    by: Requester,
+    target: Target,
+    name: string,
+    options: DeleteOptions,
+  ): Promise<Deleted> {
+    if (!this.#isConcerned("DELETE", target, "object")) {
+      return await this.#writer.delete(target, name, options);
+    }
+    return await this.#unlessChanged(target, name, async (current) => {
+      checkDeletePreconditions(target.type, current, options, name);
+      const attempt = {
+        operation: "DELETE",
+        target,
+        subresource: "",
+        name,
+        object: undefined,
+        old: toView(current.object, target),
+        isDryRun: options.isDryRun,
+        by,
+      } as const;
+      await this.#admission.mutate(attempt);
+      await this.#admission.validate(attempt);
+      const resourceVersion = String(current.rv);
+      return await unlessConflict(
+        this.#writer.delete(target, name, { ...options, resourceVersion }),
+      );
+    });
+  }
+
+  async #updateFrom(
+    current: Entry,
+    by: Requester,
+    target: Target,
+    { part, revise, options }: Revision,
+  ): Promise<Written | undefined> {
+    const { name } = current;
+    const old = toView(current.object, target);
+    const body = clone(revise(clone(old)));
+    const { object: sent, warnings } = admit(
+      body,
+      target.type,
+      target.view,
+      options.fieldValidation,
+    );
+    checkPreconditions(target.type, current, metadataOf(sent), name);
+    checkIdentity(target, sent, name);
+    const attempt = {
+      operation: "UPDATE",
+      target,
+      subresource: part === "object" ? "" : part,
+      name,
+      object: sent,
+      old,
+      isDryRun: options.isDryRun,
+      by,
+    } as const;
+    const object = (await this.#admission.mutate(attempt)) ?? sent;
+    metadataOf(object)["resourceVersion"] = String(current.rv);
+    const write = (isDryRun: boolean): Promise<Written | undefined> =>
+      unlessConflict(
+        this.#writer.update(target, name, part, () => clone(object), {
+          fieldValidation: "Ignore",
+          isDryRun,
+        }),
+      );
+    const planned = await write(true);
+    if (planned === undefined) return undefined;
+    const shown = shownAs(planned.entry, target, current);
+    await this.#admission.validate({ ...attempt, object: shown });
+    const written = await write(options.isDryRun);
+    return written === undefined ? undefined : { ...written, warnings };
+  }
+
+  /** Does it from the beginning as long as it finds the object changed when it comes to writing. */
+  async #unlessChanged<T>(
+    target: Target,
+    name: string,
+    write: (current: Entry) => Promise<T | undefined>,
+  ): Promise<T> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const written = await write(await this.#newest(target, name));
+      if (written !== undefined) return written;
+    }
+    const why = "it changes faster than admission webhooks answer; please try again";
+    throw conflict(target.type, name, why);
+  }
+
+  /** With what is on its way to the disk. */
+  #newest({ type, namespace }: Target, name: string): Promise<Entry> {
+    return this.#store.commit((tx) => {
+      const current = tx.get({ resource: type.key, namespace, name });
+      if (current === undefined) throw notFound(type, name);
+      return current;
+    }, true);
+  }
+
+  #isConcerned(operation: Operation, target: Target, part: Part): boolean {
+    const subresource = part === "object" ? "" : part;
+    return this.#admission.concerns({ operation, target, subresource });
+  }
+}
+
+async function unlessConflict<T>(writing: Promise<T>): Promise<T | undefined> {
+  try {
+    return await writing;
+  } catch (error) {
+    if (error instanceof StatusError && error.reason === "Conflict") return undefined;
+    throw error;
+  }
+}
+
+function namespacePlace(name: string) {
+  return { resource: "/namespaces", namespace: "", name };
+}
+
+/** What was tried dry, with the revision that it was made from in place of one that is nowhere. */
+function shownAs(planned: Entry, target: Target, from: Entry | undefined): JsonObject {
+  const object = clone(toView(planned.object, target));
+  const metadata = metadataOf(object);
+  if (from === undefined) delete metadata["resourceVersion"];
+  else metadata["resourceVersion"] = String(from.rv);
+  return object;
+}
