@@ -2,7 +2,8 @@
 export interface AdmissionReview {
   readonly request: {
     readonly uid: string;
-    readonly kind: { readonly group?: string; readonly kind: string };
+    readonly kind: { readonly group?: string; readonly version?: string; readonly kind: string };
+    readonly name?: string;
     readonly namespace?: string;
     readonly object?: unknown;
   };
@@ -11,7 +12,8 @@ export interface AdmissionReview {
 export interface AdmissionResponse {
   readonly uid: string;
   readonly allowed: boolean;
-  readonly status?: { readonly message: string };
+  /** Why not. Without a code the API server answers 400. */
+  readonly status?: { readonly message: string; readonly code?: number };
   readonly warnings?: readonly string[];
   readonly patchType?: "JSONPatch";
   /** Base64 of JSON. */
@@ -27,13 +29,15 @@ export function parseReview(text: string): AdmissionReview {
   if (!isRecord(review)) throw new SyntaxError("the body is no AdmissionReview");
   const { request } = review;
   if (!isRecord(request)) throw new SyntaxError("the AdmissionReview has no request");
-  const { uid, kind, namespace } = request;
+  const { uid, kind, name, namespace } = request;
   if (typeof uid !== "string" || uid === "") throw new SyntaxError("the request has no uid");
   if (!isRecord(kind) || typeof kind["kind"] !== "string") {
     throw new SyntaxError("the request has no kind");
   }
-  if (namespace !== undefined && typeof namespace !== "string") {
-    throw new SyntaxError("the request's namespace is no text");
+  const texts = { group: kind["group"], version: kind["version"], name, namespace };
+  for (const [key, value] of Object.entries(texts)) {
+    if (value === undefined || typeof value === "string") continue;
+    throw new SyntaxError(`the request's ${key} is no text`);
   }
   return review as unknown as AdmissionReview;
 }

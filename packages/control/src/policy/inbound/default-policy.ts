@@ -1,4 +1,4 @@
-const NAMES = [
+export const DEFAULT_POLICIES = [
   "all-unauthenticated",
   "all-authenticated",
   "cluster-unauthenticated",
@@ -8,11 +8,11 @@ const NAMES = [
 ] as const;
 
 /** Who may connect where nothing else says so. */
-export type DefaultPolicy = (typeof NAMES)[number];
+export type DefaultPolicy = (typeof DEFAULT_POLICIES)[number];
 
 /** Undefined if there is no such policy. */
 export function parseDefaultPolicy(text: string): DefaultPolicy | undefined {
-  return NAMES.find((name) => name === text);
+  return DEFAULT_POLICIES.find((name) => name === text);
 }
 
 /** The policy of a port that requires identity. */

@@ -6,14 +6,15 @@ import { type DefaultPolicy, parseDefaultPolicy } from "./default-policy.ts";
 import type { ServerProtocol } from "./server.ts";
 import type { Workload } from "./workload.ts";
 
-const PROTOCOLS: Readonly<Record<string, ServerProtocol>> = {
-  unknown: "detect",
-  "HTTP/1": "http1",
-  "HTTP/2": "http2",
-  gRPC: "grpc",
-  opaque: "opaque",
-  TLS: "tls",
-};
+/** As `proxyProtocol` writes them. */
+export const SERVER_PROTOCOLS: ReadonlyMap<string, ServerProtocol> = new Map([
+  ["unknown", "detect"],
+  ["HTTP/1", "http1"],
+  ["HTTP/2", "http2"],
+  ["gRPC", "grpc"],
+  ["opaque", "opaque"],
+  ["TLS", "tls"],
+]);
 
 /** A Server object, read. */
 export class PolicyServer implements Aged {
@@ -31,7 +32,7 @@ export class PolicyServer implements Aged {
     const { name, created } = identityOf(server);
     const { podSelector, externalWorkloadSelector, port } = server.spec;
     const { proxyProtocol = "unknown", accessPolicy = "deny" } = server.spec;
-    const protocol = PROTOCOLS[proxyProtocol];
+    const protocol = SERVER_PROTOCOLS.get(proxyProtocol);
     const policy = parseDefaultPolicy(accessPolicy);
     if (protocol === undefined) throw new SyntaxError(`"${proxyProtocol}" is not a protocol`);
     if (policy === undefined) throw new SyntaxError(`"${accessPolicy}" is not an access policy`);
