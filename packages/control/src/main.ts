@@ -23,16 +23,25 @@ import { OwnCertificates, type OwnIssuer } from "./identity/own-certificates.ts"
 import { localIssuer, RemoteIssuer } from "./identity/own-issuer.ts";
 import { startInjector } from "./injector/main.ts";
 import { isWildcard, joinAddresses, meshFacts, ownNames } from "./mesh-facts.ts";
+import { validateProfile } from "./policy/admission/profile-validator.ts";
+import { newPolicyValidator } from "./policy/admission/validator.ts";
 import { type PolicyRole, startPolicy } from "./policy/main.ts";
 import { GrpcPort } from "./serve.ts";
-import { type ControlSettings, type GrpcRole, isPlainLoopback, loadControl } from "./settings.ts";
+import {
+  type ControlSettings,
+  GRPC_ROLES,
+  type GrpcRole,
+  isPlainLoopback,
+  loadControl,
+} from "./settings.ts";
+import { startWebhooks, type WebhookRole } from "./webhook/main.ts";
 
 /** Where a control plane listens, for whoever started it with ports of the kernel's choice. */
 export type ControlAddresses = Partial<
-  Readonly<
-    Record<GrpcRole | "webhooks" | "admin" | "destinationAdmin" | "injectorAdmin", SocketAddress>
-  >
+  Readonly<Record<GrpcRole | "webhooks" | "policyWebhook" | AdminPort, SocketAddress>>
 >;
+
+type AdminPort = "admin" | "destinationAdmin" | "injectorAdmin" | "profilesAdmin";
 
 export interface ControlOptions {
   readonly clock?: Clock;
@@ -103,9 +112,10 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   // connection. Machines come to a port of their own, where only theirs is served.
   const shared = newServer(log.child("grpc"));
   const servers = new Map(
-    [...settings.roles]
-      .filter((role) => role !== "injector")
-      .map((role) => [role, role === "expansion" ? newServer(log.child(role)) : shared]),
+    GRPC_ROLES.filter((role) => settings.roles.has(role)).map((role) => [
+      role,
+      role === "expansion" ? newServer(log.child(role)) : shared,
+    ]),
   );
   const wiring: Wiring = {
     ...options,
@@ -122,13 +132,13 @@ export async function startControl(options: StartControlOptions): Promise<Contro
   const destination = startDestinationRole(wiring);
   const policy = await startPolicyRole(wiring);
   const ports = certificates === undefined ? {} : await startPorts(wiring, certificates);
-  const webhooks = await startWebhooks(wiring);
+  const webhooks = await startWebhookRole(wiring);
   const expansion = startExpansionRole(wiring, identity, ports);
   const problems = watchProblems(wiring, { identity, destination, policy, certificates });
   const admins = await startAdmins(wiring, problems);
   const all = parts.move();
   return {
-    addresses: { ...ports, ...webhooks, ...admins },
+    addresses: { ...ports, ...webhooks.addresses, ...admins },
     metrics,
     problem: () => problems.identityAndPolicy() ?? problems.destination(),
     ready: Promise.all([
@@ -263,20 +273,36 @@ async function startPorts(
   return addresses;
 }
 
-/** Without certificates of the mesh: the API server knows the webhooks by one of their own. */
-async function startWebhooks(wiring: Wiring): Promise<Partial<Record<"webhooks", SocketAddress>>> {
+/** Without certificates of the mesh: the API server knows the webhooks by some of their own. */
+async function startWebhookRole(wiring: Wiring): Promise<WebhookRole> {
   const { settings, parts, log } = wiring;
-  if (!settings.roles.has("injector")) return {};
-  const injector = await startInjector({
-    ...wiring,
-    controlNamespace: settings.controlNamespace,
-    version: wiring.version ?? "unknown",
-    at: { ip: settings.ip, port: settings.ports.webhooks },
-    tlsFolder: settings.webhookTlsFolder,
-    files: settings.injector,
-    log: log.child("injector"),
-  });
-  return { webhooks: parts.use(injector).address };
+  const { roles, ip, ports, controlNamespace } = settings;
+  const injector = roles.has("injector")
+    ? parts.use(
+        startInjector({
+          ...wiring,
+          controlNamespace,
+          version: wiring.version ?? "unknown",
+          files: settings.injector,
+          log: log.child("injector"),
+        }),
+      )
+    : undefined;
+  const policies = roles.has("policy-validator")
+    ? newPolicyValidator(log.child("policy-validator"))
+    : undefined;
+  return parts.use(
+    await startWebhooks({
+      handlers: {
+        ...(injector === undefined ? {} : { injector: injector.handler }),
+        ...(roles.has("sp-validator") ? { profiles: validateProfile } : {}),
+        ...(policies === undefined ? {} : { policies }),
+      },
+      shared: { at: { ip, port: ports.webhooks }, tlsFolder: settings.webhookTlsFolder },
+      policy: { at: { ip, port: ports.policyWebhook }, tlsFolder: settings.policyWebhookTlsFolder },
+      log: log.child("webhooks"),
+    }),
+  );
 }
 
 function startExpansionRole(
@@ -339,24 +365,30 @@ function watchProblems(
 async function startAdmins(
   wiring: Wiring,
   problems: Problems,
-): Promise<Partial<Record<"admin" | "destinationAdmin" | "injectorAdmin", SocketAddress>>> {
+): Promise<Partial<Record<AdminPort, SocketAddress>>> {
   const { settings, servers, parts, metrics } = wiring;
+  const { roles } = settings;
   const start = async (port: number, problem: () => string | undefined): Promise<SocketAddress> => {
     const at = { ip: settings.ip, port };
     return parts.use(await AdminServer.start({ at, metrics, problem })).address;
   };
-  const { admin, destinationAdmin, injectorAdmin } = settings.ports;
-  const hasOthers = [...servers.keys()].some((role) => role !== "destination");
+  const { admin, destinationAdmin, injectorAdmin, profilesAdmin } = settings.ports;
+  // Linkerd's policy validator is a part of its policy controller.
+  const hasOthers =
+    roles.has("policy-validator") || [...servers.keys()].some((role) => role !== "destination");
   return {
     ...(hasOthers ? { admin: await start(admin, problems.identityAndPolicy) } : {}),
     ...(servers.has("destination")
       ? { destinationAdmin: await start(destinationAdmin, problems.destination) }
       : {}),
-    // It serves as soon as it listens: what it needs it reads for each request.
-    ...(settings.roles.has("injector")
-      ? { injectorAdmin: await start(injectorAdmin, () => undefined) }
-      : {}),
+    // They serve as soon as they listen: what they need they read for each request, if anything.
+    ...(roles.has("injector") ? { injectorAdmin: await start(injectorAdmin, isReady) } : {}),
+    ...(roles.has("sp-validator") ? { profilesAdmin: await start(profilesAdmin, isReady) } : {}),
   };
+}
+
+function isReady(): undefined {
+  return undefined;
 }
 
 /** Streams of all proxies together: a dozen each, and room for a whole fleet that comes at once. */

@@ -21,9 +21,11 @@ test("loadControl() without any variable has Linkerd's ports, names and defaults
     policy: 8090,
     expansion: 8444,
     webhooks: 8443,
+    policyWebhook: 9443,
     admin: 9990,
     destinationAdmin: 9996,
     injectorAdmin: 9995,
+    profilesAdmin: 9997,
   });
   assert.equal(settings.controlNamespace, "linkerd");
   assert.equal(settings.trustDomain, "cluster.local");

@@ -29,7 +29,9 @@ import {
 
 /** What is served over gRPC. */
 export type GrpcRole = "identity" | "destination" | "policy" | "expansion";
-export type Role = GrpcRole | "injector";
+/** What is served to the API server, as webhooks. */
+export type HookRole = "injector" | "sp-validator" | "policy-validator";
+export type Role = GrpcRole | HookRole;
 
 /** Ports to listen on; 0 lets the kernel choose. */
 export interface ControlPorts {
@@ -39,10 +41,14 @@ export interface ControlPorts {
   readonly expansion: number;
   /** Of all admission webhooks, over HTTPS. */
   readonly webhooks: number;
+  /** Of the policy validator, which has it beside the port that it shares. */
+  readonly policyWebhook: number;
   /** Of identity and policy. */
   readonly admin: number;
   readonly destinationAdmin: number;
   readonly injectorAdmin: number;
+  /** Of the ServiceProfile validator. */
+  readonly profilesAdmin: number;
 }
 
 /** Files that are read anew whenever they matter. */
@@ -87,17 +93,20 @@ export interface ControlSettings {
   };
   /** Holds the webhooks' `tls.crt` and `tls.key`. */
   readonly webhookTlsFolder: string;
+  /** The same for the policy validator's own port. */
+  readonly policyWebhookTlsFolder: string;
   readonly injector: InjectorFiles;
   readonly shutdownGraceMs: number;
 }
 
 /** Every variable is `HEDDLE_CONTROL_` and one of these. `docs/reference/control.md` lists them. */
 const PREFIX = "HEDDLE_CONTROL_";
-const GRPC_ROLES: readonly GrpcRole[] = ["identity", "destination", "policy", "expansion"];
-const ALL_ROLES: readonly Role[] = [...GRPC_ROLES, "injector"];
+export const GRPC_ROLES: readonly GrpcRole[] = ["identity", "destination", "policy", "expansion"];
+const ALL_ROLES: readonly Role[] = [...GRPC_ROLES, "injector", "sp-validator", "policy-validator"];
 const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
 const NETWORKS = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8";
 const TOKEN_FILE = "/var/run/secrets/tokens/linkerd-identity-token";
+const TLS_FOLDER = "/var/run/linkerd/tls";
 const LOOPBACK = parseNetwork("127.0.0.0/8");
 
 export function loadControl(env: Env): ControlSettings {
@@ -122,9 +131,11 @@ export function loadControl(env: Env): ControlSettings {
       policy: read("POLICY_PORT", port, 8090),
       expansion: read("EXPANSION_PORT", port, 8444),
       webhooks: read("WEBHOOK_PORT", port, 8443),
+      policyWebhook: read("POLICY_WEBHOOK_PORT", port, 9443),
       admin: read("ADMIN_PORT", port, 9990),
       destinationAdmin: read("DESTINATION_ADMIN_PORT", port, 9996),
       injectorAdmin: read("INJECTOR_ADMIN_PORT", port, 9995),
+      profilesAdmin: read("SP_VALIDATOR_ADMIN_PORT", port, 9997),
     },
     loopbackMesh,
     controlNamespace,
@@ -170,7 +181,8 @@ export function loadControl(env: Env): ControlSettings {
       identity: read("ADVERTISED_IDENTITY_ADDR", hostPort, ""),
       expansion: read("ADVERTISED_EXPANSION_ADDRS", (text) => list(text).map(hostPort), []),
     },
-    webhookTlsFolder: read("WEBHOOK_TLS_DIR", String, "/var/run/linkerd/tls"),
+    webhookTlsFolder: read("WEBHOOK_TLS_DIR", String, TLS_FOLDER),
+    policyWebhookTlsFolder: read("POLICY_WEBHOOK_TLS_DIR", String, TLS_FOLDER),
     injector: {
       values: read("INJECTOR_VALUES_FILE", String, ""),
       anchors: read("INJECTOR_TRUST_ANCHORS_FILE", String, ""),

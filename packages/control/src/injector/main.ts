@@ -3,9 +3,8 @@ import type { Log } from "@heddle/base/log";
 import type { Registry } from "@heddle/base/metrics";
 import type { KubeClient } from "@heddle/kube/client";
 import { EventRecorder } from "@heddle/kube/events";
-import type { SocketAddress } from "@heddle/net/transport";
 import type { InjectorFiles } from "../settings.ts";
-import { WebhookServer } from "../webhook/server.ts";
+import type { AdmissionHandler } from "../webhook/review.ts";
 import { newInjector } from "./admit.ts";
 
 export interface InjectorRoleOptions {
@@ -13,8 +12,6 @@ export interface InjectorRoleOptions {
   readonly controlNamespace: string;
   /** What `linkerd.io/created-by` tells. */
   readonly version: string;
-  readonly at: SocketAddress;
-  readonly tlsFolder: string;
   readonly files: InjectorFiles;
   readonly metrics: Registry;
   readonly clock: Clock;
@@ -22,15 +19,14 @@ export interface InjectorRoleOptions {
 }
 
 export interface InjectorRole extends AsyncDisposable {
-  readonly address: SocketAddress;
+  readonly handler: AdmissionHandler;
 }
 
-/** Serves the injector's webhook at `/`. */
-export async function startInjector(options: InjectorRoleOptions): Promise<InjectorRole> {
-  const { client, controlNamespace, version, at, tlsFolder, files, metrics, clock, log } = options;
-  await using parts = new AsyncDisposableStack();
-  const events = parts.use(new EventRecorder(client, "linkerd-proxy-injector", log, clock));
-  const injector = newInjector({
+/** Makes the injector, with the recorder of its events. */
+export function startInjector(options: InjectorRoleOptions): InjectorRole {
+  const { client, controlNamespace, version, files, metrics, clock, log } = options;
+  const events = new EventRecorder(client, "linkerd-proxy-injector", log, clock);
+  const handler = newInjector({
     client,
     controlNamespace,
     version,
@@ -39,8 +35,5 @@ export async function startInjector(options: InjectorRoleOptions): Promise<Injec
     ...(files.values === "" ? {} : { valuesFile: files.values }),
     ...(files.anchors === "" ? {} : { anchorsFile: files.anchors }),
   });
-  const handlers = new Map([["/", injector]]);
-  const server = parts.use(await WebhookServer.start({ at, tlsFolder, handlers, log }));
-  const all = parts.move();
-  return { address: server.address, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { handler, [Symbol.asyncDispose]: () => events[Symbol.asyncDispose]() };
 }

@@ -17,18 +17,21 @@ import {
   POLICY_HTTP_ROUTES,
 } from "@heddle/kube/types/routes";
 import { ApiStore } from "@heddle/testkit/api-store";
-import { installDefinitions } from "../crds/install.ts";
+import { startValidators } from "./admission/test-validators.ts";
+import { TCP_ROUTES, TLS_ROUTES } from "./resources.ts";
 
-// What the schemas alone take and refuse. What only a webhook can refuse is not here.
+// What is taken, by schemas and webhook, and what the schemas refuse. Nothing is written unless the
+// webhook has answered. What only the webhook refuses is in `admission/denials.test.ts`.
 
+const parts = new AsyncDisposableStack();
 let store: ApiStore;
 let made = 0;
 before(async () => {
-  store = await ApiStore.start();
+  store = parts.use(await ApiStore.start());
+  parts.use(await startValidators(store));
   await store.client.create(NAMESPACES, { metadata: { name: "ns" } });
-  await installDefinitions(store.client);
 });
-after(() => store?.[Symbol.asyncDispose]());
+after(() => parts.disposeAsync());
 
 async function create(resource: Resource<KubeObject>, spec: object): Promise<void> {
   made++;
@@ -166,4 +169,10 @@ test("[HG05] [HG06] [HG07] the gateway's HTTPRoute may have backends of any kind
   await route({ group: "alien.example", kind: "ExoticBackend", name: "b" });
   await route({ group: "core", kind: "Service", name: "b", namespace: "ns", port: 8888 });
   await route({ name: "b", namespace: "ns", port: 8888 });
+});
+
+test("[TC01] [3.1/TL01] a TCPRoute and a TLSRoute may be on a port of an EgressNetwork", async () => {
+  const spec = { parentRefs: [EGRESS_PARENT], rules: [{ backendRefs: [] }] };
+  await create(TCP_ROUTES, spec);
+  await create(TLS_ROUTES, spec);
 });

@@ -85,12 +85,7 @@ export class PolicyMesh implements AsyncDisposable {
     const store = parts.use(await kit.ApiStore.start({ serviceCidr: "10.43.0.0/16" }));
     await store.client.create(NAMESPACES, { metadata: { name: "linkerd" } });
     await installDefinitions(store.client);
-    for (const [kind, plural] of [
-      ["TLSRoute", "tlsroutes"],
-      ["TCPRoute", "tcproutes"],
-    ] as const) {
-      await define(store.client, experimentalRoute(kind, plural));
-    }
+    await defineStreamRoutes(store.client);
     const server = new GrpcServer();
     const metrics = new Registry();
     const role = parts.use(
@@ -349,6 +344,12 @@ export class Watch<T> implements AsyncDisposable {
 }
 
 /** A store may keep its definitions from one test to the next. */
+/** Routes of the experimental channel are not among those that we install. */
+export async function defineStreamRoutes(client: KubeClient): Promise<void> {
+  await define(client, experimentalRoute("TLSRoute", "tlsroutes"));
+  await define(client, experimentalRoute("TCPRoute", "tcproutes"));
+}
+
 async function define(client: KubeClient, wanted: ReturnType<typeof definition>): Promise<void> {
   try {
     await client.create(CUSTOM_RESOURCE_DEFINITIONS, wanted);
@@ -357,7 +358,6 @@ async function define(client: KubeClient, wanted: ReturnType<typeof definition>)
   }
 }
 
-/** Routes of the experimental channel are not among those that we install. */
 function experimentalRoute(kind: string, plural: string): ReturnType<typeof definition> {
   const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true } as const;
   const schema = { type: "object", properties: { spec: open, status: open } } as const;

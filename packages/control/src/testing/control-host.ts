@@ -98,9 +98,11 @@ export function controlSettings(
     "POLICY",
     "EXPANSION",
     "WEBHOOK",
+    "POLICY_WEBHOOK",
     "ADMIN",
     "DESTINATION_ADMIN",
     "INJECTOR_ADMIN",
+    "SP_VALIDATOR_ADMIN",
   ];
   const all: Record<string, string> = {
     HOSTNAME: "test",

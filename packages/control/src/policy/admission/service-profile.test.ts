@@ -24,7 +24,7 @@ const withBudget = (fields: object) => ({
 const ROUTE = "spec.routes[0]";
 const CLASS = `${ROUTE}.responseClasses[0]`;
 
-test("a whole ServiceProfile is taken, and one without a spec", () => {
+test("[SP01] a whole ServiceProfile is taken, and one without a spec", () => {
   const all = [{ pathRegex: "/a/.*" }, { not: condition }];
   taken(undefined);
   taken({
@@ -35,13 +35,13 @@ test("a whole ServiceProfile is taken, and one without a spec", () => {
   });
 });
 
-test("the name is a DNS name", () => {
+test("[SP02] the name is a DNS name", () => {
   for (const name of ["", "a_b", "A.b", "a..b", `${"a".repeat(254)}`]) {
     denied(undefined, "metadata.name", name);
   }
 });
 
-test("unknown fields are denied at every level", () => {
+test("[SP03] unknown fields are denied at every level", () => {
   denied({ x: 1 }, "spec.x");
   denied(withRoute({ x: 1 }), `${ROUTE}.x`);
   denied(withRoute({ condition: { ...condition, x: 1 } }), `${ROUTE}.condition.x`);
@@ -50,7 +50,7 @@ test("unknown fields are denied at every level", () => {
   denied(JSON.parse('{"__proto__": {}}'), "spec.__proto__");
 });
 
-test("routes and response classes need names, conditions and no null", () => {
+test("[SP04] [SP05] [SP06] [SP07] routes and response classes need names, conditions and no null", () => {
   denied(withRoute({ name: "" }), `${ROUTE}.name`);
   denied(withRoute({ name: undefined }), `${ROUTE}.name`);
   denied(withRoute({ condition: undefined }), `${ROUTE}.condition`);
@@ -62,7 +62,7 @@ test("routes and response classes need names, conditions and no null", () => {
   denied(withRoute({ condition: { any: [null] } }), `${ROUTE}.condition.any[0]`);
 });
 
-test("statuses lie within 100 and 599, the right way round; 0 is none", () => {
+test("[SP08] statuses lie within 100 and 599, the right way round; 0 is none", () => {
   taken(withStatus({ min: 500, max: 599 }));
   taken(withStatus({ min: 500, max: 0 }));
   denied(withStatus({ min: 99 }), `${CLASS}.condition.status.min`);
@@ -70,7 +70,7 @@ test("statuses lie within 100 and 599, the right way round; 0 is none", () => {
   denied(withStatus({ min: 500, max: 400 }), `${CLASS}.condition.status.max`);
 });
 
-test("values of a wrong type are denied", () => {
+test("[SP09] values of a wrong type are denied", () => {
   denied([], "spec");
   denied({ routes: {} }, "spec.routes");
   denied(withRoute({ isRetryable: "yes" }), `${ROUTE}.isRetryable`);
@@ -80,7 +80,7 @@ test("values of a wrong type are denied", () => {
   denied({ opaquePorts: [25] }, "spec.opaquePorts[0]");
 });
 
-test("a retry budget needs a ttl that parses and a ratio of 0 or more", () => {
+test("[SP10] a retry budget needs a ttl that parses and a ratio of 0 or more", () => {
   denied(withBudget({ ttl: undefined }), "spec.retryBudget.ttl");
   denied(withBudget({ ttl: "ten" }), "spec.retryBudget.ttl");
   denied(withBudget({ retryRatio: -1 }), "spec.retryBudget.retryRatio");

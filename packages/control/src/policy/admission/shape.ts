@@ -19,16 +19,22 @@ export interface Fields<T> {
   readonly optional: { readonly [K in OptionalKeys<T>]: Read<Exclude<T[K], undefined>> };
 }
 
+/** An object whose fields are others' business. */
+export const anyObject: Read<Readonly<Record<string, unknown>>> = (value, path) => {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new SyntaxError(`${path}: is no object: write one`);
+};
+
 /** An object. A field that is null counts as absent. */
 export function fields<T extends object>({ required, optional }: Fields<T>): Read<T> {
   const known = Object.entries({ ...required, ...optional }) as [string, Read<unknown>][];
   return (value, path) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new SyntaxError(`${path}: is no object: write one`);
-    }
+    const object = anyObject(value, path);
     const read: Record<string, unknown> = {};
     for (const [key, readField] of known) {
-      const field = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+      const field = Object.hasOwn(object, key) ? object[key] : undefined;
       const at = `${path}.${key}`;
       if (field !== undefined && field !== null) read[key] = readField(field, at);
       else if (Object.hasOwn(required, key)) throw new SyntaxError(`${at}: is missing: add it`);
@@ -70,8 +76,3 @@ export function oneOf<T extends string>(...known: readonly T[]): Read<T> {
     throw new SyntaxError(`${path}: ${quoted(value)} is unknown: use one of ${known.join(", ")}`);
   };
 }
-
-/** An object whose fields are others' business. */
-export const anyObject: Read<object> = (value, path) => fields<object>(NOTHING)(value, path);
-
-const NOTHING = { required: {}, optional: {} } as const;

@@ -62,6 +62,61 @@ test("a MeshTLSAuthentication names identities, service accounts and namespaces"
   denied(about({ kind: "Pod", name: "p" }), "spec.identityRefs[0]", /core\/Pod/);
 });
 
+const isTaken = (identity: string): boolean =>
+  meshTlsAuthenticationProblem({ identities: [identity] }) === undefined;
+
+test("[UM13] [UM14] [UM15] [UM20] [UM21] DNS names, suffixes, everybody and SPIFFE ids are identities", () => {
+  for (const identity of [
+    "system.local",
+    "*",
+    "*.system.local",
+    "spiffe://system.local",
+    "spiffe://system.local/some/path",
+  ]) {
+    assert.ok(isTaken(identity), identity);
+  }
+});
+
+test("[UM16] [UM17] [UM18] [UM19] a DNS identity has an asterisk in front only, and no empty label", () => {
+  for (const identity of ["system.local.*", "system.local.", ".system.local", "system..local"]) {
+    assert.ok(!isTaken(identity), identity);
+  }
+});
+
+test("[UM22] [UM23] [UM24] [UM25] a SPIFFE id begins with its scheme and a trust domain", () => {
+  for (const identity of [
+    "http://system.local",
+    "spiffe:/system.local",
+    "spiffe:///some/path",
+    "spiffe:system.local",
+  ]) {
+    assert.ok(!isTaken(identity), identity);
+  }
+});
+
+test("[UM26] [UM27] [UM28] [UM29] a SPIFFE id has no query, fragment, port or user", () => {
+  for (const identity of [
+    "spiffe://system.local/a?query=1",
+    "spiffe://system.local/a#fragment",
+    "spiffe://system.local:80/a",
+    "spiffe://user@system.local/a",
+  ]) {
+    assert.ok(!isTaken(identity), identity);
+  }
+});
+
+test("[UM30] [UM31] [UM32] [UM33] [UM34] segments of a SPIFFE id are never empty nor dots", () => {
+  for (const identity of [
+    "spiffe://system.local/",
+    "spiffe://system.local//a",
+    "spiffe://system.local/a/b/",
+    "spiffe://system.local/./a",
+    "spiffe://system.local/a/../b",
+  ]) {
+    assert.ok(!isTaken(identity), identity);
+  }
+});
+
 test("an except lies within its cidr and leaves something of it", () => {
   const about = (cidr: string, ...except: string[]) =>
     networkAuthenticationProblem({ networks: [{ cidr, except }] });

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Log } from "@heddle/base/log";
+import { validateProfile } from "./profile-validator.ts";
+import { newPolicyValidator } from "./validator.ts";
+
+const GATEWAY = "gateway.networking.k8s.io";
+const POLICY = "policy.linkerd.io";
+const KINDS: readonly (readonly [string, string])[] = [
+  [POLICY, "Server"],
+  [POLICY, "ServerAuthorization"],
+  [POLICY, "AuthorizationPolicy"],
+  [POLICY, "MeshTLSAuthentication"],
+  [POLICY, "NetworkAuthentication"],
+  [POLICY, "EgressNetwork"],
+  [POLICY, "HTTPLocalRateLimitPolicy"],
+  [POLICY, "HTTPRoute"],
+  [GATEWAY, "HTTPRoute"],
+  [GATEWAY, "GRPCRoute"],
+  [GATEWAY, "TLSRoute"],
+  [GATEWAY, "TCPRoute"],
+];
+
+/** Why it is denied; undefined if it is allowed. */
+async function judged(
+  group: string,
+  kind: string,
+  object: unknown,
+  lines: string[] = [],
+): Promise<string | undefined> {
+  const log = Log.root({ filter: "info", uptimeMs: () => 0, write: (line) => lines.push(line) });
+  const request = { uid: "1", kind: { group, version: "v1", kind }, namespace: "ns", object };
+  const answer = await newPolicyValidator(log)({ request });
+  assert.equal(answer.uid, "1");
+  assert.equal(answer.allowed, answer.status === undefined);
+  return answer.status?.message;
+}
+
+test("a kind that is nobody's is denied, with its name", async () => {
+  for (const [group, kind] of [
+    ["", "Pod"],
+    [POLICY, "TCPRoute"],
+    [POLICY, "constructor"],
+    ["apps", "Server"],
+  ] as const) {
+    assert.ok((await judged(group, kind, {}))?.startsWith(`${group}/v1 ${kind} is no kind`));
+  }
+});
+
+test("group and kind are compared without case, and the version does not count", async () => {
+  const spec = { networks: [] };
+  assert.match((await judged("Policy.Linkerd.IO", "networkauthentication", { spec }))!, /empty/);
+});
+
+test("a spec that cannot be read is denied, one of the Gateway API's is admitted with a log", async () => {
+  const spec = { parentRefs: "x", rules: 5, networks: {}, identities: 1, port: [], targetRef: "" };
+  for (const [group, kind] of KINDS) {
+    const lines: string[] = [];
+    const problem = await judged(group, kind, { spec }, lines);
+    if (group === POLICY) assert.match(problem!, /^spec\.\w+: is /, kind);
+    else {
+      assert.equal(problem, undefined, kind);
+      assert.match(lines.join(), /cannot be read is admitted/);
+    }
+  }
+});
+
+test("whatever a review holds, it is answered", async () => {
+  const odd = [undefined, null, 1, "x", [], {}, { a: [null] }, JSON.parse('{"__proto__": []}')];
+  const keys = ["targetRef", "networks", "client", "rules", "parentRefs", "identities", "routes"];
+  for (const [group, kind] of KINDS) {
+    for (const value of odd) {
+      for (const key of keys)
+        await judged(group, kind, { metadata: value, spec: { [key]: value } });
+      await judged(group, kind, { metadata: { annotations: value }, spec: value });
+      await judged(group, kind, value);
+    }
+  }
+  for (const object of odd) {
+    for (const one of [
+      object,
+      { metadata: object },
+      { spec: object },
+      { metadata: { name: object } },
+    ]) {
+      const answer = await validateProfile({
+        request: { uid: "1", kind: { kind: "x" }, object: one },
+      });
+      assert.equal(answer.status?.code, answer.allowed ? undefined : 400);
+    }
+  }
+});
+
+test("a gRPC route's retries and methods are its own, and a pattern must compile", async () => {
+  const parentRefs = [{ kind: "Service", name: "s", port: 80 }];
+  const about = (rule: object, annotations = {}) =>
+    judged(GATEWAY, "GRPCRoute", {
+      metadata: { annotations },
+      spec: { parentRefs, rules: [rule] },
+    });
+  assert.equal(await about({}, { "retry.linkerd.io/grpc": "unavailable" }), undefined);
+  assert.match((await about({}, { "retry.linkerd.io/grpc": "5xx" }))!, /retry\.linkerd\.io/);
+  assert.match((await about({}, { "timeout.linkerd.io/request": "1m30s" }))!, /timeout\.linkerd/);
+  const method = { type: "RegularExpression", service: ".*" };
+  assert.match((await about({ matches: [{ method }] }))!, /^spec\.rules\[0\]\.matches\[0\]: /);
+  const headers = [{ type: "RegularExpression", name: "x", value: "(" }];
+  assert.match((await about({ matches: [{ headers }] }))!, /^spec\.rules\[0\]\.matches\[0\]: /);
+});
