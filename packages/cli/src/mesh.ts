@@ -50,6 +50,8 @@ export interface Mesh extends AsyncDisposable {
 
 const API_PORT = 6443;
 const ADMIN_PORT = 9990;
+const WEBHOOK_PORT = 8443;
+const POLICY_WEBHOOK_PORT = 9443;
 const START_MS = 30_000;
 const STOP_MS = 10_000;
 const CONTROL_NAMESPACE = "linkerd";
@@ -92,7 +94,12 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     return candidate;
   });
   await bootstrap(client, dataDir, clock);
+  const webhookFolder = join(dataDir, "webhooks");
+  await bootstrapValidators(client, webhookFolder, controlIp, clock);
   const control = start("control", [], {
+    HEDDLE_CONTROL_ROLES: "identity,destination,policy,expansion,sp-validator,policy-validator",
+    HEDDLE_CONTROL_WEBHOOK_TLS_DIR: webhookFolder,
+    HEDDLE_CONTROL_POLICY_WEBHOOK_TLS_DIR: webhookFolder,
     HEDDLE_CONTROL_KUBECONFIG: join(apiFolder, "control.kubeconfig"),
     HEDDLE_CONTROL_LISTEN_IP: controlIp,
     HEDDLE_CONTROL_IDENTITY_TRUST_DOMAIN: TRUST_DOMAIN,
@@ -144,6 +151,28 @@ async function bootstrap(client: KubeClient, dataDir: string, clock: Clock): Pro
   if (!(await installTrust(client, CONTROL_NAMESPACE, trust))) return;
   // Needed to make the next issuer, by whoever owns this folder and by nobody else.
   writeFileSync(join(dataDir, "trust-anchor.key"), trust.anchorKeyPem, { mode: 0o600 });
+}
+
+/**
+ * Has the API server ask our control plane about policies and profiles. While that is down they are
+ * taken unseen, as by default under Kubernetes: nobody shall be locked out of a mesh in trouble.
+ */
+async function bootstrapValidators(
+  client: KubeClient,
+  folder: string,
+  controlIp: string,
+  clock: Clock,
+): Promise<void> {
+  const { createWebhookCertificate, installValidators } = await import(
+    "@heddle/control/webhook/install"
+  );
+  const caPem = await createWebhookCertificate(folder, controlIp, clock);
+  const host = controlIp.includes(":") ? `[${controlIp}]` : controlIp;
+  const urls = {
+    policyUrl: `https://${host}:${POLICY_WEBHOOK_PORT}/`,
+    profileUrl: `https://${host}:${WEBHOOK_PORT}/`,
+  };
+  await installValidators(client, { ...urls, caPem }, "Ignore");
 }
 
 async function readSettings(
