@@ -82,6 +82,7 @@ export class AdmittedWriter {
     metadataOf(object)["name"] = name;
     const shown = shownAs(planned.entry, target, undefined);
     await this.#admission.validate({ ...attempt, name, object: shown });
+    // What the server alone decides, a cluster IP say, may turn out otherwise than it was shown.
     return { ...(await this.#writer.create(target, object, plan)), warnings };
   }
 

@@ -1,4 +1,5 @@
 import type { AdmissionHandler } from "../../webhook/review.ts";
+import { denialOf } from "./quoted.ts";
 import { serviceProfileProblem } from "./service-profile.ts";
 import { anyObject, fields, type Read, text } from "./shape.ts";
 
@@ -22,7 +23,7 @@ const ROOT_FIELDS = ["apiVersion", "kind", "metadata", "spec"];
 export const validateProfile: AdmissionHandler = async ({ request: { uid, object } }) => {
   const problem = problemOf(object);
   if (problem === undefined) return { uid, allowed: true };
-  return { uid, allowed: false, status: { message: problem, code: 400 } };
+  return { uid, allowed: false, status: { message: denialOf(problem), code: 400 } };
 };
 
 function problemOf(object: unknown): string | undefined {

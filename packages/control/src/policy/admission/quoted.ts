@@ -5,3 +5,10 @@ export function quoted(value: unknown): string {
   const text = String(value);
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
 }
+
+const MAX_MESSAGE = 1_000;
+
+/** A denial as it is sent, however long the fields and values are that it names. */
+export function denialOf(problem: string): string {
+  return problem.length > MAX_MESSAGE ? `${problem.slice(0, MAX_MESSAGE)}…` : problem;
+}

@@ -106,3 +106,18 @@ test("a gRPC route's retries and methods are its own, and a pattern must compile
   const headers = [{ type: "RegularExpression", name: "x", value: "(" }];
   assert.match((await about({ matches: [{ headers }] }))!, /^spec\.rules\[0\]\.matches\[0\]: /);
 });
+
+test("a denial is short, however long what it is about", async () => {
+  const long = "x".repeat(1_000_000);
+  const parentRefs = [{ kind: "Service", name: "s" }];
+  const annotations = { "retry.linkerd.io/http": long };
+  const object = { metadata: { annotations }, spec: { parentRefs } };
+  const problem = await judged(POLICY, "HTTPRoute", object);
+  assert.match(problem!, /retry\.linkerd\.io/);
+  assert.ok(problem!.length < 2_000);
+  const profile = { metadata: { name: "a.b" }, spec: { [long]: 1 } };
+  const answer = await validateProfile({
+    request: { uid: "1", kind: { kind: "x" }, object: profile },
+  });
+  assert.ok(answer.status!.message.length < 2_000);
+});

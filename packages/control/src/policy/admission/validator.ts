@@ -10,6 +10,7 @@ import {
   serverAuthorizationProblem,
 } from "./authentications.ts";
 import { streamRouteProblem } from "./parents.ts";
+import { denialOf } from "./quoted.ts";
 import { rateLimitProblem } from "./rate-limit.ts";
 import { grpcRouteSpec, httpRouteSpec, streamRouteSpec } from "./route-specs.ts";
 import { gatewayHttpRouteProblem, grpcRouteProblem, policyHttpRouteProblem } from "./routes.ts";
@@ -68,7 +69,7 @@ export function newPolicyValidator(log: Log): AdmissionHandler {
     const { uid } = request;
     const problem = policyProblem(request, log);
     if (problem === undefined) return { uid, allowed: true };
-    return { uid, allowed: false, status: { message: problem } };
+    return { uid, allowed: false, status: { message: denialOf(problem) } };
   };
 }
 
