@@ -1,4 +1,4 @@
-import { parseGoDuration } from "../duration.ts";
+import { parseGoDuration } from "@heddle/model/go-duration";
 import { quoted } from "./quoted.ts";
 
 /** Conditions nest without end in the format, not here: more is refused, so no stack overflows. */
