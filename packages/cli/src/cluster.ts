@@ -26,6 +26,32 @@ export function clusterClient(values: ClusterValues, context: CliContext): KubeC
   });
 }
 
+/** Where the control plane is: `LINKERD_NAMESPACE`, unless the flag says something of its own. */
+export function controlNamespace(
+  values: { readonly "linkerd-namespace": string },
+  context: CliContext,
+): string {
+  const said = values["linkerd-namespace"];
+  const variable = context.env("LINKERD_NAMESPACE") ?? "";
+  const name =
+    said === CLUSTER_OPTIONS["linkerd-namespace"].default && variable !== "" ? variable : said;
+  if (/^[a-zA-Z0-9-]+$/.test(name)) return name;
+  const message = `Cannot use --linkerd-namespace: "${name}" has more than letters, digits and hyphens`;
+  throw new MeshError("bad_name", "client", message);
+}
+
+/** The namespace that the kubeconfig's context names; `default` where there is none. */
+export function currentNamespace(values: ClusterValues, context: CliContext): string {
+  try {
+    using client = clusterClient(values, context);
+    return client.cluster.namespace;
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    // Whoever needs the cluster will hear of it; a name needs none.
+    return "default";
+  }
+}
+
 /** A name as Kubernetes takes it (RFC 1123 label). */
 export function requireName(text: string | undefined, what: string): string {
   if (text !== undefined && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
