@@ -12,6 +12,8 @@ export interface CliContext {
   /** Colours may be used: a terminal, and no `NO_COLOR`. */
   readonly hasColor: boolean;
   readonly clock: Clock;
+  /** The name we were called by: `heddle`, which is the default, or `linkerd`. */
+  readonly program?: string;
 }
 
 export interface Command {
@@ -21,6 +23,24 @@ export interface Command {
   readonly usage: string;
   /** @returns the exit code: 0 done, 1 failed, 2 wrong arguments, 64 wrong settings. */
   run(args: readonly string[], context: CliContext): Promise<number>;
+  /**
+   * For a shell that completes: what may stand at the last of `words`, which are neither flags nor
+   * their values. Files are offered where a command does not say.
+   */
+  complete?(
+    words: readonly string[],
+    said: { readonly kubeconfig?: string; readonly context?: string; readonly namespace?: string },
+    context: CliContext,
+  ): Promise<readonly string[]>;
+}
+
+/** A command before it is loaded. */
+export interface CommandEntry {
+  readonly name: string;
+  /** A shorter name. */
+  readonly alias?: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
 }
 
 /** Wrong arguments. The message is printed with the command's usage, and the exit code is 2. */

@@ -1,16 +1,10 @@
 import { flushCompileCache } from "node:module";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
-import { type CliContext, type Command, UsageError } from "./command.ts";
-
-interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
+import { type CliContext, type Command, type CommandEntry, UsageError } from "./command.ts";
 
 /** Each command's module is loaded only when it runs: `heddle version` must not load a proxy. */
-const COMMANDS: readonly Entry[] = [
+const COMMANDS: readonly CommandEntry[] = [
   {
     name: "up",
     summary: "Run a mesh on this machine: API server and control plane",
@@ -38,7 +32,7 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: "inject",
-    summary: "Annotate manifests, so that their pods get the sidecar",
+    summary: "Annotate manifests, so that their pods get the sidecar, or write it out",
     load: async () => (await import("./commands/inject.ts")).inject,
   },
   {
@@ -50,6 +44,11 @@ const COMMANDS: readonly Entry[] = [
     name: "install",
     summary: "Print the manifests of the control plane, or of its resources",
     load: async () => (await import("./commands/install.ts")).install,
+  },
+  {
+    name: "profile",
+    summary: "Print a ServiceProfile made from OpenAPI, protobuf or a template",
+    load: async () => (await import("./commands/profile.ts")).profile,
   },
   {
     name: "proxy",
@@ -76,40 +75,54 @@ const COMMANDS: readonly Entry[] = [
     summary: "Show the versions of client and control plane",
     load: async () => (await import("./commands/version.ts")).version,
   },
+  {
+    name: "completion",
+    summary: "Print what a shell loads to complete commands, flags and names",
+    load: async () => (await import("./commands/completion.ts")).completion,
+  },
 ];
+
+/** What the shells' scripts call; no command of its own. */
+const COMPLETE = "__complete";
 
 /** Runs one command line. Errors become one message with its causes, and an exit code. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  const program = context.program ?? "heddle";
   const [name, ...rest] = args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    printHelp(context);
+    printHelp(context, program);
     return name === undefined ? 2 : 0;
   }
-  const entry = COMMANDS.find((candidate) => candidate.name === name);
+  if (name === COMPLETE) {
+    const { candidatesFor, printCandidates } = await import("./completion/candidates.ts");
+    context.out(printCandidates(await candidatesFor(rest, COMMANDS, context)));
+    return 0;
+  }
+  const entry = COMMANDS.find((candidate) => [candidate.name, candidate.alias].includes(name));
   if (entry === undefined) {
-    context.err(`heddle: unknown command "${name}"; "heddle help" lists them`);
+    context.err(`${program}: unknown command "${name}"; "${program} help" lists them`);
     return 2;
   }
   const command = await entry.load();
   if (rest[0] === "--help" || rest[0] === "-h") {
-    context.out(`${command.summary}\n\nusage: heddle ${command.usage}`);
+    context.out(`${command.summary}\n\nusage: ${program} ${command.usage}`);
     return 0;
   }
   try {
     return await command.run(rest, context);
   } catch (error) {
-    return report(command, error, context);
+    return report(command, error, context, program);
   }
 }
 
-function report(command: Command, error: unknown, context: CliContext): number {
+function report(command: Command, error: unknown, context: CliContext, program: string): number {
   if (error instanceof UsageError || isParseArgsError(error)) {
-    context.err(`heddle ${command.name}: ${messageOf(error)}`);
-    context.err(`usage: heddle ${command.usage}`);
+    context.err(`${program} ${command.name}: ${messageOf(error)}`);
+    context.err(`usage: ${program} ${command.usage}`);
     return 2;
   }
   if (error instanceof MeshError) {
-    context.err(`heddle ${command.name}: ${messageOf(error)}`);
+    context.err(`${program} ${command.name}: ${messageOf(error)}`);
     return error.code === "bad_config" ? 64 : 1;
   }
   throw error;
@@ -123,10 +136,10 @@ function isParseArgsError(error: unknown): boolean {
   );
 }
 
-function printHelp(context: CliContext): void {
+function printHelp(context: CliContext, program: string): void {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   context.out("Heddle, a service mesh for pods and machines alike.\n");
-  context.out("usage: heddle COMMAND [ARGS]; heddle COMMAND --help\n");
+  context.out(`usage: ${program} COMMAND [ARGS]; ${program} COMMAND --help\n`);
   for (const { name, summary } of COMMANDS) context.out(`  ${name.padEnd(width)}  ${summary}`);
 }
 
@@ -158,5 +171,7 @@ if (import.meta.main) {
     stop: stop.signal,
     hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
+    // Set by the launcher, which may be called by either name.
+    program: process.env["HEDDLE_PROGRAM"] === "linkerd" ? "linkerd" : "heddle",
   });
 }

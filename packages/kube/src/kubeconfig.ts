@@ -57,6 +57,21 @@ export function findCluster(
   return loadKubeconfig({ paths: [join(get("HOME") ?? homedir(), ".kube", "config")], ...rest });
 }
 
+/** The contexts that the kubeconfig files know, for a shell that completes; none if there is no file. */
+export function contextNames(
+  get: (name: string) => string | undefined,
+  path?: string,
+): readonly string[] {
+  const listed = (path ?? get("KUBECONFIG") ?? "").split(":").filter((one) => one !== "");
+  const home = join(get("HOME") ?? homedir(), ".kube", "config");
+  const names = (listed.length > 0 ? listed : [home]).filter(existsSync).flatMap((file) => {
+    const contexts = parseRoot({ path: file, text: readText(file) })["contexts"];
+    if (!Array.isArray(contexts)) return [];
+    return contexts.map((entry: unknown) => (isFields(entry) ? text(entry["name"], "name") : ""));
+  });
+  return [...new Set(names)].filter((name): name is string => (name ?? "") !== "");
+}
+
 /** The service account that kubelet mounts into every pod. */
 export function inClusterConfig(
   get: (name: string) => string | undefined,

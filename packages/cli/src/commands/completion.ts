@@ -1,0 +1,27 @@
+import { type Command, UsageError } from "../command.ts";
+import { completionScript, SHELLS } from "../completion/scripts.ts";
+
+export const completion: Command = {
+  name: "completion",
+  summary: "Print what a shell loads to complete commands, flags and names",
+  usage: `completion ${SHELLS.join("|")}`,
+
+  async run(args, context) {
+    const [given, ...more] = args;
+    if (given === undefined || more.length > 0) {
+      throw new UsageError(`name one shell: ${SHELLS.join(", ")}`);
+    }
+    const shell = SHELLS.find((name) => name === given);
+    if (shell === undefined) {
+      throw new UsageError(
+        `there is no completion for "${given}"; the shells are ${SHELLS.join(", ")}`,
+      );
+    }
+    context.out(completionScript(shell, context.program ?? "heddle").trimEnd());
+    return 0;
+  },
+
+  async complete(words) {
+    return words.length === 1 ? SHELLS : [];
+  },
+};
