@@ -21,6 +21,8 @@ export interface Command {
   /** One line for the table of commands. */
   readonly summary: string;
   readonly usage: string;
+  /** Commands below this one, of which the first argument names one. */
+  readonly commands?: readonly CommandEntry[];
   /** @returns the exit code: 0 done, 1 failed, 2 wrong arguments, 64 wrong settings. */
   run(args: readonly string[], context: CliContext): Promise<number>;
   /**

@@ -51,6 +51,22 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/profile.ts")).profile,
   },
   {
+    name: "authz",
+    summary: "Show which policies authorize whom for the pods of a resource",
+    load: async () => (await import("./commands/authz.ts")).authz,
+  },
+  {
+    name: "identity",
+    summary: "Show the certificates that proxies of pods present",
+    load: async () => (await import("./commands/identity.ts")).identity,
+  },
+  {
+    name: "diagnostics",
+    alias: "dg",
+    summary: "Look into the control plane and proxies: endpoints, policies, profiles, metrics",
+    load: async () => (await import("./commands/diagnostics.ts")).diagnostics,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,
@@ -98,12 +114,17 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     context.out(printCandidates(await candidatesFor(rest, COMMANDS, context)));
     return 0;
   }
-  const entry = COMMANDS.find((candidate) => [candidate.name, candidate.alias].includes(name));
+  const entry = find(COMMANDS, name);
   if (entry === undefined) {
     context.err(`${program}: unknown command "${name}"; "${program} help" lists them`);
     return 2;
   }
-  const command = await entry.load();
+  let command = await entry.load();
+  const below = find(command.commands ?? [], rest[0]);
+  if (below !== undefined) {
+    command = await below.load();
+    rest.shift();
+  }
   if (rest[0] === "--help" || rest[0] === "-h") {
     context.out(`${command.summary}\n\nusage: ${program} ${command.usage}`);
     return 0;
@@ -113,6 +134,14 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   } catch (error) {
     return report(command, error, context, program);
   }
+}
+
+function find(
+  entries: readonly CommandEntry[],
+  name: string | undefined,
+): CommandEntry | undefined {
+  if (name === undefined) return undefined;
+  return entries.find((entry) => entry.name === name || entry.alias === name);
 }
 
 function report(command: Command, error: unknown, context: CliContext, program: string): number {

@@ -34,6 +34,9 @@ export async function candidatesFor(
   const entry = entries.find((candidate) => [candidate.name, candidate.alias].includes(name));
   if (entry === undefined) return NONE;
   const command = await entry.load();
+  if (command.commands !== undefined && before.length > 1) {
+    return candidatesFor(words.slice(1), command.commands, context);
+  }
   const joined = /^(--[^=]+)=(.*)$/s.exec(current);
   if (joined !== null) {
     const [, flag = "", typed = ""] = joined;

@@ -46,6 +46,7 @@ export interface Probe {
 
 export interface Container {
   readonly name: string;
+  readonly image?: string;
   readonly env?: readonly EnvVar[];
   readonly restartPolicy?: string;
   readonly ports?: readonly {
