@@ -73,8 +73,12 @@ function handshake(
       reject(new MeshError("no_handshake", "server", "the proxy closed the connection"));
     });
     socket.once("secureConnect", () => {
-      resolve(chainOf(socket.getPeerCertificate(true)));
-      socket.destroy();
+      const chain = chainOf(socket.getPeerCertificate(true));
+      // Ended in order, so that the proxy notes no broken handshake.
+      socket.end(() => {
+        resolve(chain);
+        socket.destroy();
+      });
     });
   });
 }
