@@ -251,5 +251,13 @@ test("diagnostics and identity reach pods through a real API server, as far as o
     ]);
     assert.equal(code, 1);
     assert.match(err, /forward port 8086 of pods linkerd\/linkerd-destination-1: 403 Forbidden/);
+    const as = ["--as", "jo", "--as-group", "cooks", "--as-group", "system:authenticated"];
+    for (const words of [
+      ["authz", "-n", "shop", "po/web-0"],
+      ["identity", "-n", "shop", "meshed"],
+    ]) {
+      const refused = await run(...words, ...as);
+      assert.match(refused.err, /403 Forbidden: .*User "jo" cannot/);
+    }
   });
 });

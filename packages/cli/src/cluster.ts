@@ -1,29 +1,42 @@
 import { MeshError } from "@heddle/base/errors";
 import { KubeClient } from "@heddle/kube/client";
-import { findCluster } from "@heddle/kube/kubeconfig";
-import type { CliContext } from "./command.ts";
+import { findCluster, type Impersonation } from "@heddle/kube/kubeconfig";
+import { type CliContext, UsageError } from "./command.ts";
 
 /** Options that every command with an API server takes; spread them into its `parseArgs`. */
 export const CLUSTER_OPTIONS = {
   kubeconfig: { type: "string" },
   context: { type: "string" },
+  as: { type: "string" },
+  "as-group": { type: "string", multiple: true },
   "linkerd-namespace": { type: "string", short: "L", default: "linkerd" },
 } as const;
 
 export interface ClusterValues {
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
+  readonly as?: string | undefined;
+  readonly "as-group"?: readonly string[] | undefined;
 }
 
 /** A client for the API server that the flags, `KUBECONFIG` or the home directory name. */
 export function clusterClient(values: ClusterValues, context: CliContext): KubeClient {
+  const impersonate = impersonation(values);
+  const cluster = findCluster(context.env, {
+    ...(values.kubeconfig === undefined ? {} : { path: values.kubeconfig }),
+    ...(values.context === undefined ? {} : { context: values.context }),
+  });
   return new KubeClient({
-    cluster: findCluster(context.env, {
-      ...(values.kubeconfig === undefined ? {} : { path: values.kubeconfig }),
-      ...(values.context === undefined ? {} : { context: values.context }),
-    }),
+    cluster: { ...cluster, impersonate },
     userAgent: "heddle-cli",
   });
+}
+
+function impersonation(values: ClusterValues): Impersonation | undefined {
+  const groups = values["as-group"] ?? [];
+  if (values.as !== undefined) return { user: values.as, groups };
+  if (groups.length === 0) return undefined;
+  throw new UsageError("--as-group needs --as: whose groups they are");
 }
 
 /** Where the control plane is: `LINKERD_NAMESPACE`, unless the flag says something of its own. */

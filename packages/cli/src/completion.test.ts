@@ -87,6 +87,13 @@ test("completion asks the cluster for namespaces and the kubeconfig for contexts
   });
   const said = ["profile", "--kubeconfig", kubeconfig];
   assert.deepEqual(await offered(...said, "-n", "sh"), ["shipping", "shop", ":0"]);
+  const shop = ["--kubeconfig", kubeconfig, "-n", "shop"];
+  assert.deepEqual(await offered("authz", ...shop, "svc/"), ["svc/web", ":0"]);
+  assert.deepEqual(await offered("dg", "policy", ...shop, "svc", "w"), ["web", ":0"]);
+  assert.deepEqual(await offered("authz", ...shop, "cow/"), [":0"]);
+  assert.ok((await offered("authz", ...shop, "")).includes("deployment"));
+  assert.deepEqual(await offered("diagnostics", "pro"), ["profile", "proxy-metrics", ":0"]);
+  assert.deepEqual(await offered("diagnostics", "endpoints", "-o", "j"), ["json", ":0"]);
   const [context, ...rest] = await offered(...said, "--context", "");
   assert.deepEqual(rest, [":0"]);
   assert.match(context!, /\w/);

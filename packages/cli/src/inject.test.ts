@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -455,6 +455,10 @@ test("[HC27] inject reads a file, a folder to its depth, and lists, and keeps th
     assert.equal(out.match(/linkerd\.io\/inject: enabled/g)?.length, 3);
     assert.equal(out.match(/^---$/gm)?.length, 3);
   });
+  const { command, args } = selfCommand();
+  const words = [...args, "inject", "--ignore-cluster", "-"];
+  const piped = spawnSync(command, words, { input: workload("Job"), encoding: "utf8" });
+  assert.equal(piped.stderr, '\njob "web" injected\n\n');
   const absent = await runInProcess(["inject", "--ignore-cluster", "/nonexistent/x.yaml"]);
   assert.deepEqual([absent.code, absent.out], [1, ""]);
   assert.match(absent.err, /Cannot read \/nonexistent\/x\.yaml/);
@@ -475,7 +479,10 @@ test("[HC28] without --ignore-cluster the cluster's own values are the base, anc
     assert.match(early.err, /--ignore-cluster takes the chart's defaults/);
     await store.client.create(CONFIG_MAPS, {
       metadata: { namespace: "linkerd", name: "linkerd-config" },
-      data: { values: "proxy: { uid: 7 }\nclusterDomain: east.example\nlinkerdVersion: v8\n" },
+      data: {
+        values:
+          "proxy: { uid: 7 }\nproxyInit: { runAsRoot: true }\nclusterDomain: east.example\nlinkerdVersion: v8\n",
+      },
     });
     await store.client.create(CONFIG_MAPS, {
       metadata: { namespace: "linkerd", name: "linkerd-identity-trust-roots" },
@@ -483,7 +490,11 @@ test("[HC28] without --ignore-cluster the cluster's own values are the base, anc
     });
     const same = templateOf(only((await run("--proxy-uid", "7")).out));
     assert.deepEqual(same.metadata.annotations, { "linkerd.io/inject": "enabled" });
-    const written = templateOf(only((await run("--manual")).out));
+    const written = templateOf(only((await run("--manual", "--close-wait-timeout", "90s")).out));
+    const init = container(written, "linkerd-init");
+    const args = init.args!;
+    assert.equal(args[args.indexOf("--timeout-close-wait-secs") + 1], "90");
+    assert.equal(init.securityContext?.runAsUser, 0);
     assert.equal(variable(written, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"), "ANCHORS\n");
     assert.equal(
       variable(written, "LINKERD2_PROXY_DESTINATION_PROFILE_SUFFIXES"),
@@ -491,6 +502,93 @@ test("[HC28] without --ignore-cluster the cluster's own values are the base, anc
     );
     assert.equal(container(written, "linkerd-proxy").image, "cr.l5d.io/linkerd/proxy:v8");
   });
+});
+
+/** Pods that need more than the usual, each with what the reference says of it. */
+const SPECIAL: Readonly<Record<string, readonly [string, (template: Template) => void]>> = {
+  "init-containers": [
+    `${POD}  initContainers:\n  - { name: migrate, image: web:1 }\n`,
+    ({ spec }) => {
+      const names = spec.initContainers.map(({ name }) => name).join();
+      assert.equal(names, "linkerd-init,linkerd-proxy,migrate");
+    },
+  ],
+  capabilities: [
+    POD.replace(
+      "    image: web:1\n",
+      "    image: web:1\n    securityContext: { capabilities: { add: [CHOWN], drop: [NET_RAW, ALL] } }\n",
+    ),
+    (template) => {
+      const of = (name: string) =>
+        (container(template, name).securityContext as { readonly capabilities?: unknown })
+          .capabilities;
+      assert.deepEqual(of("linkerd-proxy"), { add: ["CHOWN"], drop: ["NET_RAW", "ALL"] });
+      // What it needs itself is never dropped.
+      assert.deepEqual(of("linkerd-init"), {
+        add: ["NET_ADMIN", "NET_RAW", "CHOWN"],
+        drop: ["ALL"],
+      });
+    },
+  ],
+  "account-token": [
+    POD.replace(
+      "    image: web:1\n",
+      "    image: web:1\n    volumeMounts:\n    - { name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount }\n",
+    ),
+    (template) => {
+      for (const name of ["linkerd-proxy", "linkerd-init"]) {
+        const { volumeMounts } = container(template, name) as unknown as {
+          readonly volumeMounts: readonly { readonly name: string }[];
+        };
+        assert.equal(volumeMounts.at(-1)?.name, "token", name);
+      }
+    },
+  ],
+  annotated: [
+    POD.replace(
+      "metadata:\n",
+      "metadata:\n  annotations:\n    config.linkerd.io/proxy-await: disabled\n    config.linkerd.io/access-log: json\n    config.linkerd.io/opaque-ports: '8080'\n",
+    ),
+    (template) => {
+      assert.equal(variable(template, "LINKERD2_PROXY_ACCESS_LOG"), "json");
+      const proxy = container(template, "linkerd-proxy") as unknown as {
+        readonly startupProbe?: unknown;
+      };
+      assert.equal(proxy.startupProbe, undefined);
+      assert.equal(template.metadata.annotations["config.linkerd.io/opaque-ports"], "8080");
+    },
+  ],
+};
+
+for (const [name, [pod, check]] of Object.entries(SPECIAL)) {
+  test(`[HC26] inject --manual of a pod with its own ${name} gives the golden file`, async () => {
+    const head =
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: shop }\n";
+    const { code, out, err } = await inject(
+      `${head}spec:\n  ${SELECTOR}\n  template:\n${indent(pod, 4)}\n`,
+      "--manual",
+    );
+    assert.equal(code, 0, err);
+    golden(`pod-${name}`, out);
+    check(templateOf(only(out)));
+  });
+}
+
+test("[HC26] what was injected by hand is injected again to the very same", async () => {
+  const first = await inject(workload("StatefulSet"), "--manual", "--proxy-uid", "7");
+  const again = await inject(first.out, "--manual", "--proxy-uid", "7");
+  assert.equal(again.out, first.out);
+  // Settings stay where they are, and the mode is the last one that was asked for.
+  const annotated = templateOf(only((await inject(first.out)).out));
+  assert.deepEqual(annotated.metadata.annotations, {
+    "config.linkerd.io/opaque-ports": "3306",
+    "config.linkerd.io/proxy-uid": "7",
+    "linkerd.io/inject": "enabled",
+  });
+  assert.deepEqual(
+    annotated.spec.containers.map(({ name }) => name),
+    ["web"],
+  );
 });
 
 test("manifests are read as kubectl reads them: octal modes, YAML 1.1 booleans, no base 60", async () => {

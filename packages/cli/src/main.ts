@@ -2,6 +2,7 @@ import { flushCompileCache } from "node:module";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { type CliContext, type Command, type CommandEntry, UsageError } from "./command.ts";
+import { splitRootFlags } from "./root-flags.ts";
 
 /** Each command's module is loaded only when it runs: `heddle version` must not load a proxy. */
 const COMMANDS: readonly CommandEntry[] = [
@@ -104,8 +105,10 @@ const COMPLETE = "__complete";
 /** Runs one command line. Errors become one message with its causes, and an exit code. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   const program = context.program ?? "heddle";
-  const [name, ...rest] = args;
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+  const { lead, rest: words } = splitRootFlags(args);
+  const [name, ...rest] = words;
+  if (name === undefined || ["help", "--help", "-h"].includes(name)) {
+    if (name === "help" && rest.length > 0) return runCli([...rest, "--help"], context);
     printHelp(context, program);
     return name === undefined ? 2 : 0;
   }
@@ -115,10 +118,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return 0;
   }
   const entry = find(COMMANDS, name);
-  if (entry === undefined) {
-    context.err(`${program}: unknown command "${name}"; "${program} help" lists them`);
-    return 2;
-  }
+  if (entry === undefined) return runUnknown(name, rest, lead, context);
   let command = await entry.load();
   const below = find(command.commands ?? [], rest[0]);
   if (below !== undefined) {
@@ -130,10 +130,35 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return 0;
   }
   try {
-    return await command.run(rest, context);
+    return await command.run([...lead, ...rest], context);
   } catch (error) {
     return report(command, error, context, program);
   }
+}
+
+/** An extension, or a slip. */
+async function runUnknown(
+  name: string,
+  rest: readonly string[],
+  lead: readonly string[],
+  context: CliContext,
+): Promise<number> {
+  const program = context.program ?? "heddle";
+  const { findExtension, runExtension } = await import("./extension.ts");
+  const path = findExtension(name, context);
+  if (path !== undefined && lead.length === 0) return runExtension(path, rest, context);
+  if (path !== undefined) {
+    context.err(`${program}: flags may not stand before the name of an extension (${name})`);
+    return 1;
+  }
+  const { similarWord } = await import("./similar.ts");
+  const meant = similarWord(
+    name,
+    COMMANDS.map((entry) => entry.name),
+  );
+  const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  context.err(`${program}: unknown command "${name}"${hint}; "${program} help" lists them`);
+  return 2;
 }
 
 function find(

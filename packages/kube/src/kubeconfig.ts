@@ -24,6 +24,26 @@ export interface ClusterConfig {
     readonly rejectUnauthorized?: boolean;
   };
   readonly credentials: Credentials;
+  /** Whom we act for, if we may. */
+  readonly impersonate?: Impersonation | undefined;
+}
+
+export interface Impersonation {
+  readonly user: string;
+  readonly groups: readonly string[];
+}
+
+/** What every request says of whom it is made for. */
+export function impersonationHeaders(
+  cluster: ClusterConfig,
+): Readonly<Record<string, string | string[]>> {
+  const { impersonate } = cluster;
+  if (impersonate === undefined) return {};
+  const { user, groups } = impersonate;
+  return {
+    "impersonate-user": user,
+    ...(groups.length === 0 ? {} : { "impersonate-group": [...groups] }),
+  };
 }
 
 export interface KubeconfigOptions {

@@ -3,6 +3,7 @@ import { WebSocket } from "ws";
 import type { KubeClient } from "./client.ts";
 import type { Proof } from "./credentials.ts";
 import { connectionError, hasReason, statusError } from "./errors.ts";
+import { impersonationHeaders } from "./kubeconfig.ts";
 import { readBody } from "./transport.ts";
 
 const HANDSHAKE_MS = 10_000;
@@ -49,7 +50,10 @@ function open(client: KubeClient, call: WebSocketCall, proof: Proof): Promise<We
       ...tls,
       ...(proof.cert === undefined ? {} : { cert: proof.cert }),
       ...(proof.key === undefined ? {} : { key: proof.key }),
-      headers: proof.authorization === undefined ? {} : { authorization: proof.authorization },
+      headers: {
+        ...impersonationHeaders(client.cluster),
+        ...(proof.authorization === undefined ? {} : { authorization: proof.authorization }),
+      },
       handshakeTimeout: HANDSHAKE_MS,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,

@@ -2,7 +2,12 @@ import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { injectManifest } from "@heddle/inject/manifest";
 import { defaultValues, type Values } from "@heddle/inject/values";
-import { CLUSTER_OPTIONS, clusterClient, controlNamespace } from "../cluster.ts";
+import {
+  CLUSTER_OPTIONS,
+  type ClusterValues,
+  clusterClient,
+  controlNamespace,
+} from "../cluster.ts";
 import { clusterValues } from "../cluster-values.ts";
 import type { CliContext, Command } from "../command.ts";
 import { goArgs } from "../go-flags.ts";
@@ -67,7 +72,7 @@ export const inject: Command = {
 };
 
 async function valuesOf(
-  flags: { readonly kubeconfig?: string | undefined; readonly context?: string | undefined },
+  flags: ClusterValues,
   namespace: string,
   version: string,
   context: CliContext,

@@ -7,7 +7,7 @@ import { PODS } from "@heddle/kube/types/core";
 import { dial } from "@heddle/net/dialer";
 import { GrpcClient } from "@heddle/net/grpc/client";
 import { Http2Client } from "@heddle/net/http2/client";
-import { clusterClient, controlNamespace } from "../cluster.ts";
+import { type ClusterValues, clusterClient, controlNamespace } from "../cluster.ts";
 import { type CliContext, UsageError } from "../command.ts";
 
 /** Where the destination container serves what. */
@@ -25,9 +25,7 @@ export const DESTINATION_OPTIONS = {
 export const DESTINATION_USAGE =
   "[--api-addr HOST:PORT] [--destination-pod POD] [--kubeconfig FILE] [--context NAME] [-L|--linkerd-namespace NS]";
 
-export interface DestinationFlags {
-  readonly kubeconfig?: string | undefined;
-  readonly context?: string | undefined;
+export interface DestinationFlags extends ClusterValues {
   readonly "linkerd-namespace": string;
   readonly "api-addr"?: string | undefined;
   readonly "destination-pod"?: string | undefined;
