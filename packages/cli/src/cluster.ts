@@ -3,12 +3,18 @@ import { KubeClient } from "@heddle/kube/client";
 import { findCluster, type Impersonation } from "@heddle/kube/kubeconfig";
 import { type CliContext, UsageError } from "./command.ts";
 
-/** Options that every command with an API server takes; spread them into its `parseArgs`. */
+/**
+ * Options that every command takes which Linkerd has too; spread them into its `parseArgs`. What one
+ * has no use for, such as the controllers' own address, is taken all the same.
+ */
 export const CLUSTER_OPTIONS = {
   kubeconfig: { type: "string" },
   context: { type: "string" },
   as: { type: "string" },
   "as-group": { type: "string", multiple: true },
+  "api-addr": { type: "string" },
+  "cni-namespace": { type: "string", default: "linkerd-cni" },
+  verbose: { type: "boolean", default: false },
   "linkerd-namespace": { type: "string", short: "L", default: "linkerd" },
 } as const;
 

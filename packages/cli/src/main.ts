@@ -1,4 +1,5 @@
 import { flushCompileCache } from "node:module";
+import { inspect } from "node:util";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { type CliContext, type Command, type CommandEntry, UsageError } from "./command.ts";
@@ -132,9 +133,14 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   try {
     return await command.run([...lead, ...rest], context);
   } catch (error) {
+    if (context.stop.aborted && error === context.stop.reason) return INTERRUPTED;
+    if (args.includes("--verbose") && error instanceof Error) context.err(inspect(error));
     return report(command, error, context, program);
   }
 }
+
+/** As shells say that a program was ended by SIGINT. */
+const INTERRUPTED = 130;
 
 /** An extension, or a slip. */
 async function runUnknown(

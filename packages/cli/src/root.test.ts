@@ -24,6 +24,26 @@ test("flags of all commands may stand before the command", async () => {
   assert.match(below.err, /--api-addr takes HOST:PORT, not "nowhere"/);
 });
 
+test("--verbose tells where an error comes from, and every command of Linkerd's takes its flags", async () => {
+  const lead = ["--verbose", "--cni-namespace", "cni", "--context", "c", "--kubeconfig", "/no/k"];
+  const { code, err } = await runInProcess([...lead, "authz", "po/a"]);
+  assert.equal(code, 1);
+  assert.match(err, /^ {4}at .*kubeconfig\.ts/m);
+  for (const [words, wanted] of [
+    [["completion", "fish"], 0],
+    [["version"], 0],
+    [["uninject", "/no/file"], 1],
+    [["inject", "/no/file"], 1],
+    [["identity", "pod"], 1],
+    [["profile", "--template", "web"], 1],
+    [["diagnostics", "profile", "a:1"], 1],
+    [["diagnostics", "controller-metrics"], 1],
+    [["diagnostics", "proxy-metrics", "po/a"], 1],
+  ] as const) {
+    assert.equal((await runInProcess([...lead, ...words])).code, wanted, words.join(" "));
+  }
+});
+
 test("help tells of one command, and of one below it", async () => {
   assert.match((await runInProcess(["help", "authz"])).out, /usage: heddle authz /);
   const below = await runInProcess(["help", "diagnostics", "policy"]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
+import { WebSocketServer } from "ws";
 import { KubeClient } from "./client.ts";
 import { type Credentials, fixedCredentials } from "./credentials.ts";
 import { startPortForward } from "./port-forward.ts";
@@ -130,6 +131,33 @@ test("a token that was replaced since is read again, once", async () => {
   await using scene = await world({ resolve: () => server, refuse }, credentials);
   await using forward = await startPortForward(scene.client, TARGET);
   assert.equal((await readAll(await connect(forward.port))).toString(), "in");
+});
+
+test("a server that speaks nonsense ends the connection, and nothing else", async () => {
+  const frames: readonly (Buffer | string)[] = [
+    Buffer.alloc(0),
+    Buffer.of(0),
+    Buffer.of(1, 2),
+    Buffer.of(77, 0, 0, 1),
+    "text",
+    // Larger than a message may be.
+    Buffer.alloc(5 * 1024 * 1024),
+  ];
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  server.on("connection", (channel) => {
+    channel.on("error", () => {});
+    for (const frame of frames) channel.send(frame);
+  });
+  const { port } = server.address() as net.AddressInfo;
+  const url = new URL(`http://127.0.0.1:${port}`);
+  const credentials = fixedCredentials("Bearer good");
+  const cluster = { server: url, namespace: "default", tls: {}, credentials };
+  using client = new KubeClient({ cluster });
+  await using forward = await startPortForward(client, TARGET);
+  assert.equal((await readAll(await connect(forward.port)).catch(() => Buffer.of())).length, 0);
+  assert.match(forward.problem()!.message, /Max payload size exceeded/);
+  server.close();
 });
 
 test("close() ends what is forwarded, and an API server that is away is said to be", async () => {

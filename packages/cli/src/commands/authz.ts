@@ -19,6 +19,7 @@ export const authz: Command = {
     const { values: flags, positionals } = parseArgs({
       args: goArgs(args, OPTIONS),
       allowPositionals: true,
+      allowNegative: true,
       options: OPTIONS,
     });
     const resource = parseResource(positionals);

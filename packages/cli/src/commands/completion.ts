@@ -1,5 +1,8 @@
+import { parseArgs } from "node:util";
+import { CLUSTER_OPTIONS } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
 import { completionScript, SHELLS } from "../completion/scripts.ts";
+import { goArgs } from "../go-flags.ts";
 
 export const completion: Command = {
   name: "completion",
@@ -7,7 +10,13 @@ export const completion: Command = {
   usage: `completion ${SHELLS.join("|")}`,
 
   async run(args, context) {
-    const [given, ...more] = args;
+    const { positionals } = parseArgs({
+      args: goArgs(args, CLUSTER_OPTIONS),
+      allowPositionals: true,
+      allowNegative: true,
+      options: CLUSTER_OPTIONS,
+    });
+    const [given, ...more] = positionals;
     if (given === undefined || more.length > 0) {
       throw new UsageError(`name one shell: ${SHELLS.join(", ")}`);
     }

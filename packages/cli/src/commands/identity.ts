@@ -25,6 +25,7 @@ export const identity: Command = {
     const { values: flags, positionals } = parseArgs({
       args: goArgs(args, OPTIONS),
       allowPositionals: true,
+      allowNegative: true,
       options: OPTIONS,
     });
     if (positionals.length === 0 && flags.selector === undefined) {

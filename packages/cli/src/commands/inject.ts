@@ -26,7 +26,6 @@ const OPTIONS = {
   ...PROXY_OPTIONS,
   manual: { type: "boolean", default: false },
   "ignore-cluster": { type: "boolean", default: false },
-  verbose: { type: "boolean", default: false },
   output: { type: "string", short: "o", default: "yaml" },
 } as const;
 
@@ -55,7 +54,7 @@ export const inject: Command = {
         ? { controlNamespace: namespace, createdBy: `linkerd/cli ${version}` }
         : undefined,
     };
-    const report = new InjectReport();
+    const report = new InjectReport(context.hasColor);
     return transformManifests(
       {
         ...target,

@@ -21,7 +21,11 @@ export const controllerMetrics: Command = {
     "diagnostics controller-metrics [-w|--wait DURATION] [--kubeconfig FILE] [--context NAME] [-L|--linkerd-namespace NS]",
 
   async run(args, context) {
-    const { values: flags } = parseArgs({ args: goArgs(args, OPTIONS), options: OPTIONS });
+    const { values: flags } = parseArgs({
+      args: goArgs(args, OPTIONS),
+      allowNegative: true,
+      options: OPTIONS,
+    });
     const waitMs = duration(flags.wait);
     const namespace = controlNamespace(flags, context);
     using client = clusterClient(flags, context);

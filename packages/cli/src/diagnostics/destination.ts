@@ -18,7 +18,6 @@ const CONNECT_MS = 10_000;
 
 /** Flags of every command that asks the destination controller, beside those of the cluster. */
 export const DESTINATION_OPTIONS = {
-  "api-addr": { type: "string" },
   "destination-pod": { type: "string" },
 } as const;
 

@@ -33,6 +33,7 @@ export const endpoints: Command = {
     const { values: flags, positionals } = parseArgs({
       args: goArgs(args, OPTIONS),
       allowPositionals: true,
+      allowNegative: true,
       options: OPTIONS,
     });
     const form = checkOutput(flags.output, ["table", "json"]);

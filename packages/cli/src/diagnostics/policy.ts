@@ -39,6 +39,7 @@ export const policy: Command = {
     const { values: flags, positionals } = parseArgs({
       args: goArgs(args, OPTIONS),
       allowPositionals: true,
+      allowNegative: true,
       options: OPTIONS,
     });
     const form = checkOutput(flags.output, ["yaml", "json"]);

@@ -27,6 +27,7 @@ export const profile: Command = {
     const { values: flags, positionals } = parseArgs({
       args: goArgs(args, OPTIONS),
       allowPositionals: true,
+      allowNegative: true,
       options: OPTIONS,
     });
     const [path, ...more] = positionals;

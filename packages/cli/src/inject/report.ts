@@ -2,13 +2,25 @@ import type { InjectedManifest } from "@heddle/inject/manifest";
 
 const WARN = "\u203c";
 const OK = "\u221a";
+/** ANSI's numbers. */
+const YELLOW = 33;
+const GREEN = 32;
 
 /** What `inject` found over all its objects. */
 export class InjectReport {
+  readonly #warn: string;
+  readonly #ok: string;
   readonly #disabled: string[] = [];
   readonly #udp: string[] = [];
   readonly #passedOver: string[] = [];
   #hasInjected = false;
+
+  constructor(hasColor: boolean) {
+    const paint = (color: number, text: string): string =>
+      hasColor ? `\x1b[1;${color}m${text}\x1b[0m` : text;
+    this.#warn = paint(YELLOW, WARN);
+    this.#ok = paint(GREEN, OK);
+  }
 
   note(name: string, injected: InjectedManifest): void {
     const { verdict, reasons, hasUdp, warnings } = injected;
@@ -22,8 +34,8 @@ export class InjectReport {
   lines(verbose: boolean): readonly string[] {
     const lines: string[] = [];
     const judge = (problem: string | undefined, wellSaid: string): void => {
-      if (problem !== undefined) lines.push(`${WARN} ${problem}`);
-      else if (verbose) lines.push(`${OK} ${wellSaid}`);
+      if (problem !== undefined) lines.push(`${this.#warn} ${problem}`);
+      else if (verbose) lines.push(`${this.#ok} ${wellSaid}`);
     };
     // Pods with either of these are refused before there is a report.
     judge(undefined, "pods do not use host networking");
@@ -43,7 +55,7 @@ export class InjectReport {
       this.#udp.length === 0 ? undefined : `${this.#udp.join(", ")} ${verb} "protocol: UDP"`,
       "pod specs do not include UDP ports",
     );
-    for (const warning of this.#passedOver) lines.push(`${WARN} ignored: ${warning}`);
+    for (const warning of this.#passedOver) lines.push(`${this.#warn} ignored: ${warning}`);
     return lines;
   }
 }
