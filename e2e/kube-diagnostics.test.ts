@@ -115,7 +115,9 @@ test("diagnostics and identity reach pods through a real API server, as far as o
     await startControl({ settings, client, log: Log.silent(), clock: systemClock }),
   );
   const ca = await TestCa.root();
-  const leaf = await ca.leaf({ sans: [{ dns: WEB_ID }] });
+  // With what is between them, as proxies present it; the command shows the leaf only.
+  const below = await ca.intermediate();
+  const leaf = await below.leaf({ sans: [{ dns: WEB_ID }] });
   const names: string[] = [];
   const proxy = tls.createServer({
     key: leaf.keyPem,
