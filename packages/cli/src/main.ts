@@ -54,7 +54,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "authz",
-    summary: "Show which policies authorize whom for the pods of a resource",
+    summary: "Show which policies authorize whom for a resource's pods, or a machine",
     load: async () => (await import("./commands/authz.ts")).authz,
   },
   {

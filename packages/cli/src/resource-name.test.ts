@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseKind, parseResources } from "./resource-name.ts";
 
-/** Every spelling that the reference lists, and what it means. */
+/** Every spelling that the reference lists, and what it means; machines are our own. */
 const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
   cronjob: ["cronjob", "cronjobs", "cj"],
   daemonset: ["daemonset", "daemonsets", "ds"],
   deployment: ["deployment", "deployments", "deploy", "Deploy"],
+  externalworkload: ["externalworkload", "externalworkloads", "ew"],
   job: ["job", "jobs"],
   meshtlsauthentication: ["meshtlsauthentication", "meshtlsauthentications", "meshtlsauthn"],
   namespace: ["namespace", "namespaces", "ns"],

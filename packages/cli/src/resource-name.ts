@@ -12,6 +12,7 @@ import {
 } from "@heddle/kube/types/core";
 import {
   AUTHORIZATION_POLICIES,
+  EXTERNAL_WORKLOADS,
   MESH_TLS_AUTHENTICATIONS,
   NETWORK_AUTHENTICATIONS,
   SERVER_AUTHORIZATIONS,
@@ -31,11 +32,12 @@ export interface Kind {
   readonly resource: Resource<KubeObject> | undefined;
 }
 
-/** Linkerd's kinds with their short names. */
+/** Linkerd's kinds with their short names, and machines. */
 export const KINDS: readonly Kind[] = [
   kind("cronjob", ["cj"], CRON_JOBS),
   kind("daemonset", ["ds"], DAEMON_SETS),
   kind("deployment", ["deploy"], DEPLOYMENTS),
+  kind("externalworkload", ["ew"], EXTERNAL_WORKLOADS),
   kind("job", [], JOBS),
   kind("meshtlsauthentication", ["meshtlsauthn"], MESH_TLS_AUTHENTICATIONS),
   kind("namespace", ["ns"], NAMESPACES),

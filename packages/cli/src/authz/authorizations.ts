@@ -5,6 +5,7 @@ import type { Pod } from "@heddle/kube/types/core";
 import {
   AUTHORIZATION_POLICIES,
   type AuthorizationPolicy,
+  type ExternalWorkload,
   SERVER_AUTHORIZATIONS,
   SERVERS,
   type Server,
@@ -49,12 +50,37 @@ export async function policyObjects(client: KubeClient, namespace: string): Prom
   return { servers, serverAuthorizations, authorizationPolicies, httpRoutes };
 }
 
-/** The authorizations that hold for any of the pods, by Server, route and name. */
+/** What Servers select: a pod, or a machine. */
+export interface Selectable {
+  readonly kind: "pod" | "machine";
+  readonly labels: Readonly<Record<string, string>>;
+  readonly portNames: readonly string[];
+}
+
+/** A pod as Servers see it. */
+export function selectablePod({ metadata, spec }: Pod): Selectable {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const ports = containers.flatMap((container) => container.ports ?? []);
+  return { kind: "pod", labels: metadata.labels ?? {}, portNames: namesOf(ports) };
+}
+
+/** A machine as Servers see it. */
+export function selectableMachine({ metadata, spec }: ExternalWorkload): Selectable {
+  return { kind: "machine", labels: metadata.labels ?? {}, portNames: namesOf(spec.ports ?? []) };
+}
+
+function namesOf(ports: readonly { readonly name?: string }[]): readonly string[] {
+  return ports.map(({ name = "" }) => name).filter((name) => name !== "");
+}
+
+/** The authorizations that hold for any of the workloads, by Server, route and name. */
 export function authorizationsOf(
-  pods: readonly Pod[],
+  workloads: readonly Selectable[],
   objects: PolicyObjects,
 ): readonly AuthorizationRow[] {
-  const selecting = objects.servers.filter((server) => pods.some((pod) => selects(server, pod)));
+  const selecting = objects.servers.filter((server) =>
+    workloads.some((workload) => selects(server, workload)),
+  );
   const rows = selecting.flatMap((server) => [
     ...serverRows(server, objects.serverAuthorizations),
     ...policyRows(server, objects),
@@ -66,12 +92,11 @@ function keyOf(row: AuthorizationRow): string {
   return [row.server, row.route, row.authorizationPolicy, row.serverAuthorization].join("\0");
 }
 
-/** A port by its number is any pod's, declared or not; by its name it is a container's. */
-function selects({ spec }: Server, pod: Pod): boolean {
-  if (!matchesSelector(spec.podSelector, pod.metadata.labels ?? {})) return false;
-  if (typeof spec.port === "number") return true;
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
-  return containers.some(({ ports }) => (ports ?? []).some(({ name }) => name === spec.port));
+/** A port by its number is every workload's, declared or not; by its name it must be declared. */
+function selects({ spec }: Server, { kind, labels, portNames }: Selectable): boolean {
+  const selector = kind === "pod" ? spec.podSelector : spec.externalWorkloadSelector;
+  if (!matchesSelector(selector, labels)) return false;
+  return typeof spec.port === "number" || portNames.includes(spec.port);
 }
 
 function nameOf({ metadata }: KubeObject): string {

@@ -81,6 +81,18 @@ test("authz prints what authorizes whom for a resource's pods, and nothing of ot
     assert.deepEqual([code, err], [0, ""]);
     assert.deepEqual(out.split("\n"), rows);
   }
+  await space.workload("vm", { ports: [{ name: "db", port: 5432 }] }, { labels: { app: "vm" } });
+  const ofMachines = (name: string, port: Server["spec"]["port"]) =>
+    client.create(SERVERS, {
+      ...meta(name),
+      spec: { externalWorkloadSelector: { matchLabels: { app: "vm" } }, port },
+    });
+  await ofMachines("vm-db", "db");
+  await ofMachines("vm-admin", "admin");
+  assert.deepEqual((await run("ew/vm")).out.split("\n"), [
+    "ROUTE  SERVER  AUTHORIZATION_POLICY  SERVER_AUTHORIZATION  ",
+    "*      vm-db   on-namespace                                ",
+  ]);
   const gone = await run("deploy/none");
   assert.deepEqual([gone.code, gone.out], [1, ""]);
   assert.match(gone.err, /deployments shop\/none: 404/);

@@ -15,7 +15,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "policy",
-    summary: "Show the policy of a pod's port, or of traffic to a Service's port",
+    summary: "Show the policy of a port of a pod or machine, or of traffic to a Service's",
     load: async () => (await import("../diagnostics/policy.ts")).policy,
   },
   {

@@ -159,6 +159,18 @@ test("diagnostics policy asks for a pod's port and for a Service's, as YAML and 
   assert.equal(outbound.metadata.Kind.Resource.name, "web");
 });
 
+test("diagnostics policy asks for a machine's port", async () => {
+  const space = await TestNamespace.create(host.kube, "machines");
+  await space.workload("vm", { workloadIPs: [{ ip: "10.46.0.1" }] });
+  await eventually("the machine's policy", new AbortController().signal, async () => {
+    const args = ["-o", "json", "-n", "machines", "ew/vm", "8080"];
+    const { code, out, err } = await diagnose("policy", "policy", ...args);
+    assert.equal(code, 0, err);
+    const { labels } = JSON.parse(out) as { readonly labels: Readonly<Record<string, string>> };
+    assert.equal(labels["name"], "all-unauthenticated");
+  });
+});
+
 test("diagnostics refuses what it cannot ask, and says what it takes", async () => {
   const refused: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /name a command: endpoints, profile, policy, proxy-metrics, controller-metrics/],
@@ -168,7 +180,10 @@ test("diagnostics refuses what it cannot ask, and says what it takes", async () 
     [["profile"], /name one address/],
     [["policy", "po/web"], /name a resource and a port/],
     [["policy", "po/web", "70000"], /not "70000"/],
-    [["policy", "deploy/web", "80"], /policies are of pods and services, not of a deployment/],
+    [
+      ["policy", "deploy/web", "80"],
+      /policies are of pods, services and machines \(ew\/NAME\), not of a deployment/,
+    ],
     [["policy", "cow/web", "80"], /there is no kind "cow"; kinds are cronjob/],
     [["policy", "po", "80"], /name the pod, such as pod\/web/],
     [["proxy-metrics"], /name a resource/],

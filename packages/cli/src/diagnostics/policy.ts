@@ -32,8 +32,8 @@ interface PolicyQuestion {
 
 export const policy: Command = {
   name: "diagnostics policy",
-  summary: "Show the policy of a pod's port, or of traffic to a Service's port",
-  usage: `diagnostics policy [-n|--namespace NS] [-o|--output yaml|json] [--token TOKEN] ${DESTINATION_USAGE} po/NAME|svc/NAME PORT`,
+  summary: "Show the policy of a port of a pod or machine, or of traffic to a Service's",
+  usage: `diagnostics policy [-n|--namespace NS] [-o|--output yaml|json] [--token TOKEN] ${DESTINATION_USAGE} po/NAME|ew/NAME|svc/NAME PORT`,
 
   async run(args, context) {
     const { values: flags, positionals } = parseArgs({
@@ -75,8 +75,12 @@ function questionFor({
   token,
 }: PolicyQuestion): (client: GrpcClient, signal: AbortSignal) => Promise<object> {
   if (name === undefined) throw new UsageError(`name the ${kind.name}, such as ${kind.name}/web`);
-  if (kind.name === "pod") {
-    const request = { workload: `${namespace}:${name}`, port };
+  if (kind.name === "pod" || kind.name === "externalworkload") {
+    const workload =
+      kind.name === "pod"
+        ? `${namespace}:${name}`
+        : JSON.stringify({ ns: namespace, external_workload: name });
+    const request = { workload, port };
     return async (client, signal) =>
       goStruct(
         ServerSchema,
@@ -94,5 +98,7 @@ function questionFor({
         await client.unary(OutboundPolicies.method.get, request, { signal }),
       );
   }
-  throw new UsageError(`policies are of pods and services, not of a ${kind.name}`);
+  throw new UsageError(
+    `policies are of pods, services and machines (ew/NAME), not of a ${kind.name}`,
+  );
 }
