@@ -40,9 +40,7 @@ export function inboundHandlers(answers: PolicyAnswers): Handlers<typeof Inbound
       );
     },
     watchPort: (request, context) =>
-      watch(answers, context.signal, "unknown server", () =>
-        inboundQuestion(answers, request, context),
-      ),
+      watch(answers, "unknown server", () => inboundQuestion(answers, request, context)),
   };
 }
 
@@ -56,8 +54,7 @@ export function outboundHandlers(answers: PolicyAnswers): Handlers<typeof Outbou
         "No such service",
       );
     },
-    watch: (request, context) =>
-      watch(answers, context.signal, "No such service", () => outboundQuestion(answers, request)),
+    watch: (request) => watch(answers, "No such service", () => outboundQuestion(answers, request)),
   };
 }
 
@@ -67,22 +64,18 @@ interface Question {
   readonly compute: Compute<EncodedMessage>;
 }
 
-async function* watch(
+function watch(
   answers: PolicyAnswers,
-  signal: AbortSignal,
   notFound: string,
   ask: () => Question,
-): AsyncGenerator<EncodedMessage, void, undefined> {
+): Latest<EncodedMessage> {
   requireReady(answers);
   const { key, compute } = ask();
   const latest = new Latest<EncodedMessage>();
   const unsubscribe = answers.cells.subscribe(key, compute, latest);
   if (unsubscribe === undefined) throw new GrpcError(GrpcStatus.notFound, notFound);
-  try {
-    yield* latest.messages(signal);
-  } finally {
-    unsubscribe();
-  }
+  latest.onDetach = unsubscribe;
+  return latest;
 }
 
 /** What is not known yet must not be answered: nothing fails open while lists are read. */

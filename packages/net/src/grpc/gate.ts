@@ -1,25 +1,34 @@
 import type { Flow } from "../http.ts";
 
-/** Makes a sender that can await out of a `Flow`: while it is paused, `opened` waits. */
+/** Makes a sender that can await, or be told, out of a `Flow`. */
 export class Gate implements Flow {
+  readonly #onResume: (() => void) | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
   #isReleased = false;
+
+  /** @param onResume - The sender may go on. Not told of `release`. */
+  constructor(onResume?: () => void) {
+    this.#onResume = onResume;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
 
   pause(): void {
     this.#isPaused = !this.#isReleased;
   }
 
   resume(): void {
-    this.#isPaused = false;
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
+    this.#open();
+    this.#onResume?.();
   }
 
   /** Opens it for good: nobody is interested any more in what the sender has. */
   release(): void {
     this.#isReleased = true;
-    this.resume();
+    this.#open();
   }
 
   /** Undefined if the sender may go on at once. */
@@ -27,5 +36,11 @@ export class Gate implements Flow {
     if (!this.#isPaused) return undefined;
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;
+  }
+
+  #open(): void {
+    this.#isPaused = false;
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
   }
 }
