@@ -5,7 +5,7 @@ import { AnswerClient } from "./testing/answer-client.ts";
 
 test("StreamQueue gives what was pushed, in order, before and after it has a client", () => {
   let closed = 0;
-  const queue = new StreamQueue<number>(10, () => closed++);
+  const queue = new StreamQueue<number>(10, { streamClosed: () => closed++ });
   queue.push(1);
   queue.push(2);
   const client = AnswerClient.of(queue);
@@ -18,7 +18,7 @@ test("StreamQueue gives what was pushed, in order, before and after it has a cli
 
 test("a client that is slow gets all in order, as far as it reads, and the end last", () => {
   let closed = 0;
-  const queue = new StreamQueue<number>(10, () => closed++);
+  const queue = new StreamQueue<number>(10, { streamClosed: () => closed++ });
   const client = AnswerClient.of(queue);
   client.isOpen = false;
   queue.push(1);
@@ -41,7 +41,7 @@ test("a client that is slow gets all in order, as far as it reads, and the end l
 
 test("[DT25] a queue that is full ends after what it holds, and takes nothing more", () => {
   let closed = 0;
-  const queue = new StreamQueue<number>(2, () => closed++);
+  const queue = new StreamQueue<number>(2, { streamClosed: () => closed++ });
   assert.deepEqual([queue.push(1), queue.push(2), queue.push(3)], [true, true, false]);
   assert.equal(closed, 1);
   assert.equal(queue.push(4), true);
@@ -51,7 +51,7 @@ test("[DT25] a queue that is full ends after what it holds, and takes nothing mo
 
 test("[DT42] a client that leaves closes the queue, once, and hears nothing more", () => {
   let closed = 0;
-  const queue = new StreamQueue<number>(2, () => closed++);
+  const queue = new StreamQueue<number>(2, { streamClosed: () => closed++ });
   const client = AnswerClient.of(queue);
   queue.push(1);
   queue.detach();

@@ -1,21 +1,25 @@
 import type { AnswerFeed, AnswerSink } from "@heddle/net/grpc/answer-feed";
 
+export interface StreamOwner<T> {
+  /** Once: nothing more can be added. */
+  streamClosed(stream: StreamQueue<T>): void;
+}
+
 /**
  * What waits to be sent on one stream of answers. Whoever adds never waits: a stream whose client
  * reads too slowly ends instead, in good order, and the client asks again.
  */
 export class StreamQueue<T> implements AnswerFeed<T> {
   readonly #capacity: number;
-  readonly #onClose: () => void;
+  readonly #owner: StreamOwner<T>;
   /** Undefined while nothing waits. */
   #waiting: T[] | undefined;
   #sink: AnswerSink<T> | undefined;
   #isEnded = false;
 
-  /** @param onClose - Called once, when nothing more can be added. */
-  constructor(capacity: number, onClose: () => void) {
+  constructor(capacity: number, owner: StreamOwner<T>) {
     this.#capacity = capacity;
-    this.#onClose = onClose;
+    this.#owner = owner;
   }
 
   /** False if there was no room: the stream ends, after what waits already. */
@@ -38,7 +42,7 @@ export class StreamQueue<T> implements AnswerFeed<T> {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#onClose();
+    this.#owner.streamClosed(this);
     if (this.#waiting === undefined) this.#sink?.complete(undefined);
   }
 
@@ -62,6 +66,6 @@ export class StreamQueue<T> implements AnswerFeed<T> {
     this.#sink = undefined;
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#onClose();
+    this.#owner.streamClosed(this);
   }
 }

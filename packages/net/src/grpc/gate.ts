@@ -1,15 +1,20 @@
 import type { Flow } from "../http.ts";
 
+/** A sender that is told. */
+export interface GateOwner {
+  /** It may go on. Not called by `release`. */
+  gateOpened(): void;
+}
+
 /** Makes a sender that can await, or be told, out of a `Flow`. */
 export class Gate implements Flow {
-  readonly #onResume: (() => void) | undefined;
+  readonly #owner: GateOwner | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
   #isReleased = false;
 
-  /** @param onResume - The sender may go on. Not told of `release`. */
-  constructor(onResume?: () => void) {
-    this.#onResume = onResume;
+  constructor(owner?: GateOwner) {
+    this.#owner = owner;
   }
 
   get isPaused(): boolean {
@@ -22,7 +27,7 @@ export class Gate implements Flow {
 
   resume(): void {
     this.#open();
-    this.#onResume?.();
+    this.#owner?.gateOpened();
   }
 
   /** Opens it for good: nobody is interested any more in what the sender has. */

@@ -5,7 +5,7 @@ import type { BodySink, Flow, RequestHead, ResponseSink } from "../http.ts";
 import { type AnswerFeed, type AnswerSink, isFeed } from "./answer-feed.ts";
 import { EncodedMessage } from "./encoded-message.ts";
 import { GrpcError, toGrpcError } from "./error.ts";
-import { Gate } from "./gate.ts";
+import { Gate, type GateOwner } from "./gate.ts";
 import type { Answer, AnyHandler, CallContext, GrpcPeer } from "./handlers.ts";
 import { Incoming } from "./incoming.ts";
 import { MessageReader } from "./message-reader.ts";
@@ -43,7 +43,7 @@ export interface ServerCallOptions {
 }
 
 /** One call on the server's side: takes the request's body, runs the handler, sends the answer. */
-export class ServerCall implements BodySink, CallContext, AnswerSink<ServedAnswer> {
+export class ServerCall implements BodySink, CallContext, AnswerSink<ServedAnswer>, GateOwner {
   readonly path: string;
   readonly authority: string;
   readonly peer: GrpcPeer;
@@ -57,7 +57,7 @@ export class ServerCall implements BodySink, CallContext, AnswerSink<ServedAnswe
   readonly #response: ResponseSink;
   /** Until the request is complete. */
   #reader: MessageReader | undefined;
-  readonly #gate: Gate = new Gate(() => this.#feed?.resume());
+  readonly #gate: Gate = new Gate(this);
   /** Of a method whose requests are streamed. */
   readonly #requests: Incoming<Message> | undefined;
   readonly #deadlineMs: number | undefined;
@@ -304,6 +304,10 @@ export class ServerCall implements BodySink, CallContext, AnswerSink<ServedAnswe
     this.#feed = feed;
     this.#metadata = NO_METADATA;
     feed.attach(this);
+  }
+
+  gateOpened(): void {
+    this.#feed?.resume();
   }
 
   get isOpen(): boolean {
