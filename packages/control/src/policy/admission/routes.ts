@@ -7,8 +7,8 @@ import type {
   RouteRule,
   RouteTimeouts,
 } from "@heddle/kube/types/routes";
+import { parseGoDuration } from "@heddle/model/go-duration";
 import { type Annotations, parseGrpcRetry, parseHttpRetry, parseTimeouts } from "../annotations.ts";
-import { parseGoDuration } from "../duration.ts";
 import { parentKindOf } from "../outbound/route.ts";
 import { refersTo } from "../refs.ts";
 import { filterOf, grpcMatchOf, httpMatchOf } from "../route-spec.ts";
