@@ -15,7 +15,7 @@ import { startDestinationRole, startPolicyRole } from "./discovery-roles.ts";
 import { startCertificates, startExpansionRole, startIdentityRole } from "./identity-roles.ts";
 import { startAdmins, startPorts, watchProblems } from "./listening.ts";
 import { ownNames } from "./mesh-facts.ts";
-import { GRPC_ROLES, isPlainLoopback, loadControl } from "./settings.ts";
+import { GRPC_ROLES, isOnThisMachine, loadControl } from "./settings.ts";
 import { startWebhookRole } from "./webhook-role.ts";
 import type { ControlAddresses, StartControlOptions, Wiring } from "./wiring.ts";
 
@@ -92,7 +92,7 @@ export async function startControl(options: StartControlOptions): Promise<Contro
     onBug,
     servers,
     names: ownNames(settings),
-    isPlaintextAllowed: (from) => isPlainLoopback(from, settings.loopbackMesh),
+    isPlaintextAllowed: (from, own) => isOnThisMachine(from, own, settings.loopbackMesh),
   };
   const identity = startIdentityRole(wiring);
   const certificates = servers.size === 0 ? undefined : startCertificates(wiring, identity);

@@ -33,5 +33,5 @@ export interface Wiring extends StartControlOptions {
   /** One per role that we have. */
   readonly servers: ReadonlyMap<GrpcRole, GrpcServer>;
   readonly names: Readonly<Record<GrpcRole, string>>;
-  readonly isPlaintextAllowed: (ip: string) => boolean;
+  readonly isPlaintextAllowed: (from: string, own?: string) => boolean;
 }
