@@ -1,5 +1,5 @@
-import { authorize } from "@heddle/apiserver/auth/authorizer";
 import type { AdmittedWriter } from "@heddle/apiserver/admission/admitted-writer";
+import { authorize } from "@heddle/apiserver/auth/authorizer";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
