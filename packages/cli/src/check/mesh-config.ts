@@ -30,7 +30,8 @@ export function readMeshConfig({ metadata, data }: ConfigMap): MeshConfig {
   } catch (cause) {
     throw bad("its values are not YAML", cause);
   }
-  if (typeof values !== "object" || values === null) throw bad("its values are no map");
+  if (typeof values !== "object" || values === null || Array.isArray(values))
+    throw bad("its values are no map");
   const scheme = textAt(values, "identity.issuer.scheme", "linkerd.io/tls");
   if (scheme !== "linkerd.io/tls" && scheme !== "kubernetes.io/tls") {
     throw bad(`identity.issuer.scheme is neither linkerd.io/tls nor kubernetes.io/tls`);

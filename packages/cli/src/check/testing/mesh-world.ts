@@ -155,7 +155,12 @@ export class MeshWorld implements AsyncDisposable {
   /** A pod with a proxy, ready unless `over` says otherwise. */
   async putPod(namespace: string, name: string, over: PodOverrides = {}): Promise<CheckedPod> {
     const { labels, annotations, anchors = this.trust.anchorsPem, status, ports } = over;
-    const env = [{ name: "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", value: anchors }];
+    const variable = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
+    const ref = { name: "linkerd-identity-trust-roots", key: "ca-bundle.crt" };
+    // The control plane's own proxies follow the ConfigMap, others are given its text.
+    const isFollowing = namespace === "linkerd" && over.anchors === undefined;
+    const valueFrom = { configMapKeyRef: ref };
+    const env = [isFollowing ? { name: variable, valueFrom } : { name: variable, value: anchors }];
     return await this.put(CHECKED_PODS, {
       metadata: {
         name,
