@@ -1,12 +1,11 @@
 import type { CheckResult } from "./check.ts";
 import type { ExtensionCommand, FoundExtensions } from "./extension-search.ts";
 import { hintFor } from "./hint.ts";
+import { printable } from "./printable.ts";
 import { runBounded } from "./run-bounded.ts";
 
 /** On top of what the extension itself waits for its checks to come right. */
 const GRACE_MS = 60_000;
-/** Of what is no answer, so much is shown. */
-const MAX_SHOWN = 2_000;
 
 export interface ExtensionRun {
   /** `--key=value` each, as the extension's `check` takes them. */
@@ -114,12 +113,6 @@ function readResult(category: string, check: unknown): CheckResult | undefined {
     ...(typeof error === "string" && error !== "" ? { error: printable(error) } : {}),
     ...(typeof hint === "string" && hint !== "" ? { hint: printable(hint) } : {}),
   };
-}
-
-/** Without what would steer the terminal. */
-function printable(text: string): string {
-  const short = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-  return short.replaceAll(/[^\P{Cc}\n\t]/gu, "");
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

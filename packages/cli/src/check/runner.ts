@@ -4,6 +4,7 @@ import { MeshError, messageOf } from "@heddle/base/errors";
 import { type Category, type Check, type CheckResult, failed, type Verdict } from "./check.ts";
 import type { CheckedMesh } from "./checked-mesh.ts";
 import { hintFor } from "./hint.ts";
+import { printable } from "./printable.ts";
 
 const ATTEMPT_MS = 30_000;
 const RETRY_MS = 5_000;
@@ -89,13 +90,13 @@ function resultOf(
   const { description, anchor, isWarning } = check;
   if (verdict.kind === "passed") {
     const detail = verdict.detail === undefined ? "" : `\n${verdict.detail}`;
-    return { category, description: description + detail, result: "success" };
+    return { category, description: printable(description + detail), result: "success" };
   }
   return {
     category,
     description,
     result: isWarning === true ? "warning" : "error",
-    error: verdict.why,
+    error: printable(verdict.why),
     hint: hintFor(anchor, cliVersion),
   };
 }

@@ -49,22 +49,42 @@ export const check: Command = {
     const printer = newPrinter(formatOf(flags.output), context);
     const options = checkOptions(flags, mode, context);
     using mesh = new CheckedMesh(options, context.clock, () => clusterClient(flags, context));
-    let isSuccess = await runChecks(categoriesOf(mode), {
-      mesh,
-      waitMs,
-      clock: context.clock,
-      onResult: (result) => printer.add(result),
-      onWaiting: context.progress,
-      stop: context.stop,
-    });
-    printer.endPart();
-    if (mode === "mesh" || mode === "proxy") {
-      isSuccess = (await checkExtensions(mesh, { flags, waitMs, printer, context })) && isSuccess;
+    try {
+      return (await checkAll(mesh, { mode, flags, waitMs, printer, context })) ? 0 : 1;
+    } catch (error) {
+      // Whoever stops us knows why, and has what was told so far.
+      if (context.stop.aborted) return 1;
+      throw error;
     }
-    printer.end(isSuccess);
-    return isSuccess ? 0 : 1;
   },
 };
+
+interface Run {
+  readonly mode: CheckMode;
+  readonly flags: Flags;
+  readonly waitMs: number;
+  readonly printer: Printer;
+  readonly context: CliContext;
+}
+
+/** @returns whether nothing failed but warnings. */
+async function checkAll(mesh: CheckedMesh, run: Run): Promise<boolean> {
+  const { mode, waitMs, printer, context } = run;
+  let isSuccess = await runChecks(categoriesOf(mode), {
+    mesh,
+    waitMs,
+    clock: context.clock,
+    onResult: (result) => printer.add(result),
+    onWaiting: context.progress,
+    stop: context.stop,
+  });
+  printer.endPart();
+  if (mode === "mesh" || mode === "proxy") {
+    isSuccess = (await checkExtensions(mesh, run)) && isSuccess;
+  }
+  printer.end(isSuccess);
+  return isSuccess;
+}
 
 function modeOf(flags: Flags): CheckMode {
   const { pre, crds, proxy, "linkerd-cni-enabled": isCni } = flags;
@@ -120,28 +140,23 @@ async function manifests(namespace: string, context: CliContext): Promise<readon
   const { parseAllDocuments } = await import("yaml");
   const lines: string[] = [];
   const collect = { ...context, out: (line: string) => lines.push(line), err: () => {} };
-  await install.run(["--ignore-cluster", "--linkerd-namespace", namespace], collect);
+  const code = await install.run(["--ignore-cluster", "--linkerd-namespace", namespace], collect);
+  if (code !== 0) throw new MeshError("no_manifests", "self", "Cannot render what install prints");
   const documents = parseAllDocuments(lines.join("\n")).map((one): unknown => one.toJS());
   return documents.filter((one): one is object => typeof one === "object" && one !== null);
 }
 
-interface ExtensionOptions {
-  readonly flags: Flags;
-  readonly waitMs: number;
-  readonly printer: Printer;
-  readonly context: CliContext;
-}
-
-async function checkExtensions(mesh: CheckedMesh, options: ExtensionOptions): Promise<boolean> {
-  const { flags, waitMs, printer, context } = options;
+async function checkExtensions(mesh: CheckedMesh, run: Run): Promise<boolean> {
+  const { flags, waitMs, printer, context } = run;
   const { stop: signal } = context;
   let installed: readonly string[];
   try {
     const { items } = await mesh.client.list(NAMESPACES, { labelSelector: EXTENSION, signal });
     installed = items.map(({ metadata }) => metadata.labels?.[EXTENSION] ?? "");
-  } catch (cause) {
-    const message = "Cannot check extensions: it is not known which are installed";
-    throw new MeshError("no_extensions", "control", message, { cause });
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    context.err(`heddle check: Cannot find the extensions to check: ${messageOf(error)}`);
+    return false;
   }
   const found = await findExtensions({
     path: context.env("PATH") ?? "",
