@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { NAMESPACES } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
 import type { CheckResult } from "./check.ts";
@@ -191,9 +190,7 @@ test("[HC23] check runs the extensions of the mesh after its own checks", async 
   const path = join(world.bin, "linkerd-mine");
   writeFileSync(path, `#!/bin/sh\n${extension({}, `echo '${ANSWER}'`)}\n`, { mode: 0o755 });
   for (const name of ["mine", "gone"]) {
-    await world.client.create(NAMESPACES, {
-      metadata: { name, labels: { "linkerd.io/extension": name } },
-    });
+    await world.namespace(name, { "linkerd.io/extension": name });
   }
   const { code, results } = await world.check();
   assert.equal(code, 1);

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MeshError } from "@heddle/base/errors";
-import { type Category, type Check, type CheckResult, failed, PASSED, SKIPPED } from "./check.ts";
+import {
+  type Category,
+  type Check,
+  type CheckResult,
+  failed,
+  failedFor,
+  PASSED,
+  SKIPPED,
+} from "./check.ts";
 import { CheckedMesh, type CheckOptions } from "./checked-mesh.ts";
 import { hintFor } from "./hint.ts";
 import { type RunOptions, runChecks } from "./runner.ts";
@@ -160,6 +168,18 @@ test("[HC08] a check that is skipped is not told, and fails nothing", async () =
   ]);
   assert.deepEqual(told(ran), ["two/c success"]);
   assert.equal(ran.isSuccess, true);
+});
+
+test("what the mesh says cannot steer a terminal, nor fill it", async () => {
+  const hostile = check("a", { run: async () => failed("x\x1b[2J\u202ey\n\t* z\x07") });
+  const { results } = await run([{ name: "one", checks: [hostile] }]);
+  assert.equal(results[0]?.error, "x[2Jy\n\t* z");
+  const endless = check("a", { run: async () => failed("x".repeat(100_000)) });
+  const long = await run([{ name: "one", checks: [endless] }]);
+  assert.ok(long.results[0]!.error!.length < 5_000);
+  const many = Array.from({ length: 50 }, (_, index) => `pod-${index}`);
+  const list = failedFor("broken", many);
+  assert.ok(list.kind === "failed" && list.why.endsWith("\n\t* pod-19\n\t* and 30 more"));
 });
 
 test("a success may say more than its description", async () => {

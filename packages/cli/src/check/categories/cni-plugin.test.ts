@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
+import { CONFIG_MAPS, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
 import { CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, DAEMON_SETS } from "../resources.ts";
@@ -12,7 +12,10 @@ test("the CNI plugin is looked for, part by part, where pods are set up by it", 
   const values = { cniEnabled: true };
   await using world = await MeshWorld.start(await ApiStore.start(), await TestCa.root(), values);
   const { client } = world;
-  await client.create(NAMESPACES, { metadata: { name: "nets" } });
+  await world.namespace("nets");
+  // A store that is emptied for us keeps its roles.
+  await client.delete(CLUSTER_ROLES, { name: "linkerd-cni" });
+  await client.delete(CLUSTER_ROLE_BINDINGS, { name: "linkerd-cni" });
   const metadata = { name: "linkerd-cni", namespace: "nets" };
   const roleRef = {
     apiGroup: "rbac.authorization.k8s.io",

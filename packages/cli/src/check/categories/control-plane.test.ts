@@ -3,7 +3,6 @@ import { test } from "node:test";
 import {
   CONFIG_MAPS,
   CUSTOM_RESOURCE_DEFINITIONS,
-  NAMESPACES,
   SERVICE_ACCOUNTS,
   SERVICES,
 } from "@heddle/kube/types/core";
@@ -66,9 +65,7 @@ test("check takes no linkerd-config that it does not understand, and says what o
 test("[HC12] extensions of one name are told, those of different names are not", async () => {
   await using world = await startWorld();
   const label = (name: string, extension: string): Promise<unknown> =>
-    world.client.create(NAMESPACES, {
-      metadata: { name, labels: { "linkerd.io/extension": extension } },
-    });
+    world.namespace(name, { "linkerd.io/extension": extension });
   await label("one", "mine");
   await label("two", "other");
   const description = "namespace configuration for extensions";
@@ -170,7 +167,7 @@ test("[HC14] several replicas are asked for where high availability is", async (
   for (const part of ["destination", "identity"]) {
     const ref = { name: `linkerd-${part}`, namespace: "linkerd" };
     const deployment = await world.client.get(CHECKED_DEPLOYMENTS, ref);
-    const status = { replicas: 3, availableReplicas: 2 };
+    const status = { replicas: 3, readyReplicas: 2, availableReplicas: 2 };
     await world.client.update(
       CHECKED_DEPLOYMENTS,
       { ...deployment, status },
@@ -258,7 +255,7 @@ test("[HC15] check holds clusterNetworks against the nodes' ranges", async () =>
 test("[HC15] without ranges of nodes there is nothing to compare; pods and services are compared", async () => {
   await using world = await startWorld({ clusterNetworks: "10.0.0.0/8" });
   await world.put(CHECKED_NODES, { metadata: { name: "none" } });
-  await world.client.create(NAMESPACES, { metadata: { name: "shop" } });
+  await world.namespace("shop");
   const pod = (name: string, podIP: string, hostNetwork: boolean): Promise<unknown> =>
     world.put(CHECKED_PODS, {
       metadata: { name, namespace: "shop" },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ENDPOINT_SLICES, NAMESPACES, SERVICES } from "@heddle/kube/types/core";
+import { ENDPOINT_SLICES, SERVICES } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
 import { CHECKED_PODS, type CheckedPod } from "../resources.ts";
@@ -8,7 +8,7 @@ import { MeshWorld, type PodOverrides, readyStatus } from "../testing/mesh-world
 
 async function startWorld(): Promise<MeshWorld> {
   const world = await MeshWorld.start(await ApiStore.start(), await TestCa.root());
-  await world.client.create(NAMESPACES, { metadata: { name: "shop" } });
+  await world.namespace("shop");
   return world;
 }
 

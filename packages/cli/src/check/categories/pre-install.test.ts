@@ -11,7 +11,7 @@ import {
   NAMESPACES,
   SERVICE_ACCOUNTS,
 } from "@heddle/kube/types/core";
-import { ApiStore } from "@heddle/testkit/api-store";
+import { ApiStore, KUBERNETES_FOLDER } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
 import type { CheckResult } from "../check.ts";
 import { CheckedMesh } from "../checked-mesh.ts";
@@ -19,6 +19,11 @@ import { CHECKED_NODES } from "../resources.ts";
 import { runChecks } from "../runner.ts";
 import { MeshWorld } from "../testing/mesh-world.ts";
 import { PRE_INSTALL } from "./pre-install.ts";
+
+/** Why a test of what a server has from its start cannot run on one that is shared. */
+const skip =
+  (process.env[KUBERNETES_FOLDER] ?? "") !== "" &&
+  "definitions outlive a store there, and the server writes some objects itself";
 
 const GATEWAY = "Gateway API CRDs are installed";
 const NAMES = ["httproutes", "grpcroutes"].map((one) => `${one}.gateway.networking.k8s.io`);
@@ -48,7 +53,9 @@ function definition(served: readonly string[]): CustomResourceDefinition {
   };
 }
 
-test("[HC01] check sees Gateway API missing, too old, somebody's or our own", async () => {
+test("[HC01] check sees Gateway API missing, too old, somebody's or our own", {
+  skip,
+}, async () => {
   await using world = await emptyWorld();
   const missing = await world.check("--crds");
   assert.equal(missing.code, 1);
@@ -73,7 +80,9 @@ test("[HC01] check sees Gateway API missing, too old, somebody's or our own", as
 
 const DEFINITIONS = "control plane CustomResourceDefinitions exist";
 
-test("check --crds names what is missing of our definitions, and what is too old", async () => {
+test("check --crds names what is missing of our definitions, and what is too old", {
+  skip,
+}, async () => {
   await using world = await emptyWorld();
   await installDefinitions(world.client);
   const name = "externalworkloads.workload.linkerd.io";
@@ -95,14 +104,15 @@ const AUTHENTICATION = "can read extension-apiserver-authentication configmap";
 test("[HC09] check asks whether it may create things, cluster-wide ones by trying", async () => {
   await using world = await emptyWorld();
   await installDefinitions(world.client);
-  const admin = await world.check("--pre");
+  const admin = await world.check("--pre", "-L", "mesh");
   const kinds = ["ServiceAccounts", "Services", "Deployments", "CronJobs", "ConfigMaps", "Secrets"];
   const asked = ["non-namespaced resources", ...kinds].map((kind) => `can create ${kind}`);
   for (const description of [...asked, "can read Secrets"]) {
-    assert.deepEqual(admin.of(description)?.result, "success", description);
+    const { result, error } = admin.of(description) ?? {};
+    assert.equal(result, "success", `${description}: ${error}`);
   }
   // Nothing of what was tried is there.
-  assert.equal(await world.client.find(NAMESPACES, { name: "linkerd" }), undefined);
+  assert.equal(await world.client.find(NAMESPACES, { name: "mesh" }), undefined);
 });
 
 test("[HC09] check tells whatever an account may not do", async () => {
@@ -158,7 +168,7 @@ test("[HC09] check tells whatever an account may not do", async () => {
   assert.match(errorOf("can read Secrets"), /missing permission to get secrets/);
 });
 
-test("[HC10] check asks for the API server's client CA", async () => {
+test("[HC10] check asks for the API server's client CA", { skip }, async () => {
   await using world = await emptyWorld();
   await installDefinitions(world.client);
   const put = (data: Readonly<Record<string, string>>): Promise<unknown> => {
@@ -191,7 +201,7 @@ test("[HC11] check compares its clock with that of every node that is ready", as
   await put("early", "True", -3_600_000);
   const { of } = await world.check("--pre");
   assert.equal(of(description)?.result, "warning");
-  assert.match(of(description)?.error ?? "", /\* early: 3600 s\n\t\* late: 320 s$/);
+  assert.match(of(description)?.error ?? "", /\* early: 3[56]\d\d s\n\t\* late: 3\d\d s$/);
 });
 
 test("check --pre refuses a namespace that is there, and a control plane that runs elsewhere", async () => {

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@heddle/base/clock";
 import type { KubeClient } from "@heddle/kube/client";
-import { CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
+import { hasReason } from "@heddle/kube/errors";
+import { CONFIG_MAPS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
 import {
   MUTATING_WEBHOOKS,
@@ -84,13 +85,15 @@ export class MeshWorld implements AsyncDisposable {
       trustDomain: "cluster.local",
       clock: systemClock,
     });
-    const world = new MeshWorld(store, trust, webhookCa);
+    await using parts = new AsyncDisposableStack();
+    const world = parts.use(new MeshWorld(store, trust, webhookCa));
     await installDefinitions(store.client);
     await installTrust(store.client, "linkerd", trust);
     await world.configure(values);
     await world.#installAccounts();
     await world.#installWebhooks();
     await world.#installPods();
+    parts.move();
     return world;
   }
 
@@ -142,6 +145,21 @@ export class MeshWorld implements AsyncDisposable {
     });
   }
 
+  /** A namespace in which pods can be made at once: its account is not waited for. */
+  async namespace(name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.client.create(NAMESPACES, { metadata: { name, labels } });
+    await this.#account(name, "default");
+  }
+
+  async #account(namespace: string, name: string): Promise<void> {
+    try {
+      await this.client.create(SERVICE_ACCOUNTS, { metadata: { name, namespace, labels: LABELS } });
+    } catch (error) {
+      // Whoever makes it for every namespace was faster.
+      if (!hasReason(error, "AlreadyExists")) throw error;
+    }
+  }
+
   /** Creates the object, or replaces what is there, with its status. */
   async put<T extends KubeObject>(of: Resource<T>, object: NoInfer<T>): Promise<T> {
     const { name = "", namespace } = object.metadata;
@@ -184,16 +202,16 @@ export class MeshWorld implements AsyncDisposable {
   }
 
   async #installAccounts(): Promise<void> {
+    await this.#account("linkerd", "default");
     for (const part of ["destination", "identity", "proxy-injector", "heartbeat"]) {
-      const name = `linkerd-${part}`;
-      const metadata = { name, namespace: "linkerd", labels: LABELS };
-      await this.client.create(SERVICE_ACCOUNTS, { metadata });
+      await this.#account("linkerd", `linkerd-${part}`);
     }
     for (const part of ["identity", "proxy-injector"]) {
       const name = `linkerd-linkerd-${part}`;
       const metadata = { name, labels: LABELS };
-      await this.client.create(CLUSTER_ROLES, { metadata });
-      await this.client.create(CLUSTER_ROLE_BINDINGS, {
+      // A store that is emptied for us keeps its roles.
+      await this.put(CLUSTER_ROLES, { metadata });
+      await this.put(CLUSTER_ROLE_BINDINGS, {
         metadata,
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name },
       } as KubeObject);
@@ -258,7 +276,7 @@ export class MeshWorld implements AsyncDisposable {
           selector: { matchLabels },
           template: { metadata: { labels }, spec: { containers: [container] } },
         },
-        status: { replicas: 1, availableReplicas: 1 },
+        status: { replicas: 1, readyReplicas: 1, availableReplicas: 1 },
       } as never);
       await this.putPod("linkerd", `linkerd-${part}-6d5f8b7c9-abcde`, { labels });
     }
