@@ -203,6 +203,12 @@ test("[HC23] check runs the extensions of the mesh after its own checks", async 
   // Documents follow each other: ours, and one of each extension.
   const json = await world.run("-o", "json");
   assert.equal([...json.out.matchAll(/^\{$/gm)].length, 3);
+  writeFileSync(path, "#!/bin/sh\necho $@\n");
+  const asked = await world.check("--proxy", "-L", "linkerd");
+  assert.equal(
+    asked.results.find(({ category }) => category === "linkerd-mine")?.error,
+    `check --kubeconfig=${world.kubeconfig} --linkerd-namespace=linkerd --proxy=true --wait=0s --output=json`,
+  );
   const before = await world.check("--crds");
   assert.equal(
     before.results.some(({ category }) => category === "linkerd-mine"),

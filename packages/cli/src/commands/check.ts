@@ -175,17 +175,29 @@ async function checkExtensions(mesh: CheckedMesh, run: Run): Promise<boolean> {
   });
 }
 
-/** Those of ours that an extension's `check` has too; empty ones are left out. */
+/** Flags of ours that an extension's `check` has too. */
+const EXTENSION_FLAGS: readonly string[] = [
+  "api-addr",
+  "context",
+  "as",
+  "as-group",
+  "kubeconfig",
+  "linkerd-namespace",
+  "verbose",
+  "namespace",
+  "proxy",
+  "wait",
+];
+
+/** Those that say something. */
 function extensionFlags(flags: Flags, { controlNamespace }: CheckOptions): readonly string[] {
-  const all: readonly (readonly [name: string, value: string | undefined])[] = [
-    ["context", flags.context],
-    ["kubeconfig", flags.kubeconfig],
-    ["linkerd-namespace", controlNamespace],
-    ["namespace", flags.namespace],
-    ["proxy", String(flags.proxy)],
-    ["wait", flags.wait],
-  ];
-  return all
-    .filter(([, value]) => value !== undefined && value !== "")
-    .map(([k, v]) => `--${k}=${v}`);
+  const given: Readonly<Record<string, unknown>> = {
+    ...flags,
+    "linkerd-namespace": controlNamespace,
+  };
+  return EXTENSION_FLAGS.flatMap((name) => {
+    const value = given[name];
+    const text = value === undefined ? "" : String(value);
+    return text === "" ? [] : [`--${name}=${text}`];
+  });
 }
