@@ -87,6 +87,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/cni.ts")).cni,
   },
   {
+    name: "check",
+    summary: "Check a cluster before installation, or the mesh in it",
+    load: async () => (await import("./commands/check.ts")).check,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,
@@ -172,6 +177,12 @@ function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
   });
 }
 
+/** On a terminal: a line that the next one, or what is printed next, replaces. */
+function showProgress(text: string | undefined): void {
+  // Erases the line, and leaves the cursor at its beginning.
+  process.stderr.write(`\r\x1b[K${text?.split("\n", 1)[0]?.slice(0, 100) ?? ""}`);
+}
+
 /** A process that runs for long would keep to itself, until its end, what it has compiled. */
 const FLUSH_COMPILED_MS = 1_500;
 
@@ -194,6 +205,7 @@ export async function main(args: readonly string[]): Promise<void> {
     stop: stop.signal,
     hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
+    ...(process.stderr.isTTY === true ? { progress: showProgress } : {}),
   });
 }
 
