@@ -35,6 +35,7 @@ export const LAUNCHES: Readonly<Record<string, readonly string[]>> = {
 export const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["api", "net"],
   yaml: ["kube", "cli", "inject", "apiserver"],
+  ws: ["kube"],
   "@kubernetes/client-node": ["kube"],
   "@peculiar/x509": ["control", "apiserver", "agent", "cli", "testkit"],
   "reflect-metadata": ["control", "apiserver", "agent", "cli", "testkit"],

@@ -1,16 +1,12 @@
 import { flushCompileCache } from "node:module";
+import { inspect } from "node:util";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
-import { type CliContext, type Command, UsageError } from "./command.ts";
-
-interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
+import { type CliContext, type Command, type CommandEntry, UsageError } from "./command.ts";
+import { splitRootFlags } from "./root-flags.ts";
 
 /** Each command's module is loaded only when it runs: `heddle version` must not load a proxy. */
-const COMMANDS: readonly Entry[] = [
+const COMMANDS: readonly CommandEntry[] = [
   {
     name: "up",
     summary: "Run a mesh on this machine: API server and control plane",
@@ -38,7 +34,7 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: "inject",
-    summary: "Annotate manifests, so that their pods get the sidecar",
+    summary: "Annotate manifests, so that their pods get the sidecar, or write it out",
     load: async () => (await import("./commands/inject.ts")).inject,
   },
   {
@@ -92,6 +88,27 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/check.ts")).check,
   },
   {
+    name: "profile",
+    summary: "Print a ServiceProfile made from OpenAPI, protobuf or a template",
+    load: async () => (await import("./commands/profile.ts")).profile,
+  },
+  {
+    name: "authz",
+    summary: "Show which policies authorize whom for the pods of a resource",
+    load: async () => (await import("./commands/authz.ts")).authz,
+  },
+  {
+    name: "identity",
+    summary: "Show the certificates that proxies of pods present",
+    load: async () => (await import("./commands/identity.ts")).identity,
+  },
+  {
+    name: "diagnostics",
+    alias: "dg",
+    summary: "Look into the control plane and proxies: endpoints, policies, profiles, metrics",
+    load: async () => (await import("./commands/diagnostics.ts")).diagnostics,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,
@@ -116,40 +133,96 @@ const COMMANDS: readonly Entry[] = [
     summary: "Show the versions of client and control plane",
     load: async () => (await import("./commands/version.ts")).version,
   },
+  {
+    name: "completion",
+    summary: "Print what a shell loads to complete commands, flags and names",
+    load: async () => (await import("./commands/completion.ts")).completion,
+  },
 ];
+
+/** What the shells' scripts call; no command of its own. */
+const COMPLETE = "__complete";
 
 /** Runs one command line. Errors become one message with its causes, and an exit code. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    printHelp(context);
+  const program = context.program ?? "heddle";
+  const { lead, rest: words } = splitRootFlags(args);
+  const [name, ...rest] = words;
+  if (name === undefined || ["help", "--help", "-h"].includes(name)) {
+    if (name === "help" && rest.length > 0) return runCli([...rest, "--help"], context);
+    printHelp(context, program);
     return name === undefined ? 2 : 0;
   }
-  const entry = COMMANDS.find((candidate) => candidate.name === name);
-  if (entry === undefined) {
-    context.err(`heddle: unknown command "${name}"; "heddle help" lists them`);
-    return 2;
+  if (name === COMPLETE) {
+    const { candidatesFor, printCandidates } = await import("./completion/candidates.ts");
+    context.out(printCandidates(await candidatesFor(rest, COMMANDS, context)));
+    return 0;
   }
-  const command = await entry.load();
+  const entry = find(COMMANDS, name);
+  if (entry === undefined) return runUnknown(name, rest, lead, context);
+  let command = await entry.load();
+  const below = find(command.commands ?? [], rest[0]);
+  if (below !== undefined) {
+    command = await below.load();
+    rest.shift();
+  }
   if (rest[0] === "--help" || rest[0] === "-h") {
-    context.out(`${command.summary}\n\nusage: heddle ${command.usage}`);
+    context.out(`${command.summary}\n\nusage: ${program} ${command.usage}`);
     return 0;
   }
   try {
-    return await command.run(rest, context);
+    return await command.run([...lead, ...rest], context);
   } catch (error) {
-    return report(command, error, context);
+    if (context.stop.aborted && error === context.stop.reason) return INTERRUPTED;
+    if (args.includes("--verbose") && error instanceof Error) context.err(inspect(error));
+    return report(command, error, context, program);
   }
 }
 
-function report(command: Command, error: unknown, context: CliContext): number {
+/** As shells say that a program was ended by SIGINT. */
+const INTERRUPTED = 130;
+
+/** An extension, or a slip. */
+async function runUnknown(
+  name: string,
+  rest: readonly string[],
+  lead: readonly string[],
+  context: CliContext,
+): Promise<number> {
+  const program = context.program ?? "heddle";
+  const { findExtension, runExtension } = await import("./extension.ts");
+  const path = findExtension(name, context);
+  if (path !== undefined && lead.length === 0) return runExtension(path, rest, context);
+  if (path !== undefined) {
+    context.err(`${program}: flags may not stand before the name of an extension (${name})`);
+    return 1;
+  }
+  const { similarWord } = await import("./similar.ts");
+  const meant = similarWord(
+    name,
+    COMMANDS.map((entry) => entry.name),
+  );
+  const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  context.err(`${program}: unknown command "${name}"${hint}; "${program} help" lists them`);
+  return 2;
+}
+
+function find(
+  entries: readonly CommandEntry[],
+  name: string | undefined,
+): CommandEntry | undefined {
+  if (name === undefined) return undefined;
+  return entries.find((entry) => entry.name === name || entry.alias === name);
+}
+
+function report(command: Command, error: unknown, context: CliContext, program: string): number {
   if (error instanceof UsageError || isParseArgsError(error)) {
-    context.err(`heddle ${command.name}: ${messageOf(error)}`);
-    context.err(`usage: heddle ${command.usage}`);
+    context.err(`${program} ${command.name}: ${messageOf(error)}`);
+    context.err(`usage: ${program} ${command.usage}`);
     return 2;
   }
   if (error instanceof MeshError) {
-    context.err(`heddle ${command.name}: ${messageOf(error)}`);
+    context.err(`${program} ${command.name}: ${messageOf(error)}`);
     return error.code === "bad_config" ? 64 : 1;
   }
   throw error;
@@ -163,10 +236,10 @@ function isParseArgsError(error: unknown): boolean {
   );
 }
 
-function printHelp(context: CliContext): void {
+function printHelp(context: CliContext, program: string): void {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   context.out("Heddle, a service mesh for pods and machines alike.\n");
-  context.out("usage: heddle COMMAND [ARGS]; heddle COMMAND --help\n");
+  context.out(`usage: ${program} COMMAND [ARGS]; ${program} COMMAND --help\n`);
   for (const { name, summary } of COMMANDS) context.out(`  ${name.padEnd(width)}  ${summary}`);
 }
 
@@ -206,6 +279,8 @@ export async function main(args: readonly string[]): Promise<void> {
     hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
     ...(process.stderr.isTTY === true ? { progress: showProgress } : {}),
+    // Set by the launcher, which may be called by either name.
+    program: process.env["HEDDLE_PROGRAM"] === "linkerd" ? "linkerd" : "heddle",
   });
 }
 

@@ -70,7 +70,7 @@ async function injectText(manifest: string, ...flags: readonly string[]): Return
   const folder = await mkdtemp(join(tmpdir(), "heddle-manifests-"));
   try {
     await writeFile(join(folder, "in.yaml"), manifest);
-    return await cli("inject", "-o", "json", ...flags, join(folder, "in.yaml"));
+    return await cli("inject", "--ignore-cluster", "-o", "json", ...flags, join(folder, "in.yaml"));
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -112,7 +112,9 @@ test("inject lets a refusal pass, and fails on a host network and on bad flags",
   const spec = "spec: { containers: [{ name: web }]";
   const refused = `kind: Pod\nmetadata: { name: web, annotations: { linkerd.io/inject: disabled } }\n${spec} }`;
   const passed = await injectText(refused);
-  assert.equal(passed.err, '\npod "web" skipped\n');
+  const remarks =
+    '\u203c "linkerd.io/inject: disabled" annotation set on pod/web\n\u203c no supported objects found\n';
+  assert.equal(passed.err, `\n${remarks}\npod "web" skipped\n`);
   assert.equal(JSON.parse(passed.out).metadata.annotations["linkerd.io/inject"], "disabled");
   const host = `kind: Pod\nmetadata: { name: web }\n${spec}, hostNetwork: true }`;
   const failed = await injectText(host);

@@ -3,6 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { type CliContext, UsageError } from "./command.ts";
+import { manifestOf } from "./helm/manifest.ts";
+import { contentOf, readDocuments } from "./kube-yaml.ts";
 
 /** Larger manifests are refused. */
 const MAX_INPUT_BYTES = 64 * 1024 * 1024;
@@ -33,7 +35,10 @@ export interface ManifestOptions {
   /** A file, a folder, an HTTPS address, or `-` for standard input. */
   readonly source: string;
   readonly format: "yaml" | "json";
-  readonly transform: (document: Readonly<Record<string, unknown>>) => Transformed;
+  /** `name` is how messages call the object: `deployment/web`. */
+  readonly transform: (document: Readonly<Record<string, unknown>>, name: string) => Transformed;
+  /** Lines that the report begins with. */
+  readonly remarks?: () => readonly string[];
 }
 
 /**
@@ -43,22 +48,22 @@ export interface ManifestOptions {
  * @returns the exit code
  */
 export async function transformManifests(
-  { source, format, transform }: ManifestOptions,
+  { source, format, transform, remarks }: ManifestOptions,
   context: CliContext,
 ): Promise<number> {
-  const { parseAllDocuments, stringify } = await import("yaml");
   const report: string[] = [];
   const errors: string[] = [];
   for (const text of await readInputs(source)) {
     const printed: string[] = [];
     let hasFailed = false;
-    for (const parsed of parseAllDocuments(text)) {
+    for (const parsed of await readDocuments(text)) {
       try {
-        if (parsed.errors.length > 0) throw parsed.errors[0]!;
-        const value: unknown = parsed.toJS();
+        const value = contentOf(parsed);
         if (value === null || value === undefined) continue;
         const document = transformOne(value, transform, report);
-        printed.push(format === "json" ? JSON.stringify(document, null, 2) : stringify(document));
+        printed.push(
+          format === "json" ? JSON.stringify(document, null, 2) : manifestOf(document as object),
+        );
       } catch (error) {
         hasFailed = true;
         errors.push(messageOf(error));
@@ -73,7 +78,9 @@ export async function transformManifests(
     context.err(["Error transforming resources:", ...errors].join("\n"));
     return 1;
   }
-  context.err(["", ...report, ""].join("\n"));
+  const remarked = [...(remarks?.() ?? [])];
+  if (remarked.length > 0) remarked.push("");
+  context.err(["", ...remarked, ...report, ""].join("\n"));
   return 0;
 }
 
@@ -94,13 +101,15 @@ function transformOne(
   if (value["kind"] === "List" && Array.isArray(items)) {
     return { ...value, items: items.map((item: unknown) => transformOne(item, transform, report)) };
   }
-  const { document, verdict } = transform(value);
+  const kind = value["kind"].toLowerCase();
   const name = isMap(value["metadata"]) ? String(value["metadata"]["name"] ?? "") : "";
-  report.push(`${value["kind"].toLowerCase()} "${name}" ${verdict}`);
+  const { document, verdict } = transform(value, `${kind}/${name}`);
+  report.push(`${kind} "${name}" ${verdict}`);
   return document;
 }
 
-async function readInputs(source: string): Promise<readonly string[]> {
+/** The texts of a file, of all files of a folder, of an HTTPS address, or of standard input. */
+export async function readInputs(source: string): Promise<readonly string[]> {
   if (source === "-") return [await readAll(createReadStream("", { fd: 0, autoClose: false }))];
   if (/^https?:\/\//.test(source)) return [await download(source)];
   const found = await stat(source).catch((cause: unknown) => {

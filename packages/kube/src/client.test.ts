@@ -137,6 +137,17 @@ test("a refused token is fetched once more", async () => {
   );
 });
 
+test("every request says for whom it is made, with each group in a header of its own", async () => {
+  await using api = await ScriptedApi.start(OK);
+  const impersonate = { user: "jo", groups: ["cooks", "waiters"] };
+  const client = new KubeClient({ cluster: { ...api.client.cluster, impersonate } });
+  await client.get(CONFIG_MAPS, A);
+  client.close();
+  const { headers } = api.requests[0]!;
+  assert.equal(headers["impersonate-user"], "jo");
+  assert.equal(headers["impersonate-group"], "cooks, waiters");
+});
+
 test("hasReason() knows reasons of errors of ours only", () => {
   assert.equal(hasReason(new Error("NotFound"), "NotFound"), false);
   assert.equal(hasReason(new MeshError("kube_not_found", "control", "x"), "NotFound"), true);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { connectionError, hasReason, statusError } from "./errors.ts";
-import type { ClusterConfig } from "./kubeconfig.ts";
+import { type ClusterConfig, impersonationHeaders } from "./kubeconfig.ts";
 import { readBody, Transport } from "./transport.ts";
 import {
   apiVersionOf,
@@ -333,6 +333,7 @@ export class KubeClient implements Disposable {
       headers: {
         accept: options.accept === undefined ? JSON_TYPE : `${options.accept},${JSON_TYPE}`,
         "user-agent": this.#userAgent,
+        ...impersonationHeaders(this.cluster),
         ...(body === undefined ? {} : { "content-type": options.contentType ?? JSON_TYPE }),
       },
     };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { MeshError } from "@heddle/base/errors";
-import { findCluster, inClusterConfig, parseKubeconfig } from "./kubeconfig.ts";
+import { contextNames, findCluster, inClusterConfig, parseKubeconfig } from "./kubeconfig.ts";
 
 const CONFIG = `
 apiVersion: v1
@@ -73,6 +73,16 @@ test("findCluster() merges the files of KUBECONFIG and reads paths beside them",
     const paths = `${join(folder, "a")}:${join(folder, "missing")}:${join(folder, "b")}`;
     const config = findCluster((name) => (name === "KUBECONFIG" ? paths : undefined));
     assert.equal(config.server.hostname, "10.0.0.1");
+    const known = contextNames((name) => (name === "KUBECONFIG" ? paths : undefined));
+    assert.deepEqual(
+      known,
+      contextNames(() => undefined, join(folder, "b")),
+    );
+    assert.ok(known.includes("one"), known.join());
+    assert.deepEqual(
+      contextNames(() => "/nonexistent"),
+      [],
+    );
     assert.deepEqual(await config.credentials.current(), { authorization: "Bearer abc" });
   } finally {
     rmSync(folder, { recursive: true });

@@ -24,6 +24,26 @@ export interface ClusterConfig {
     readonly rejectUnauthorized?: boolean;
   };
   readonly credentials: Credentials;
+  /** Whom we act for, if we may. */
+  readonly impersonate?: Impersonation | undefined;
+}
+
+export interface Impersonation {
+  readonly user: string;
+  readonly groups: readonly string[];
+}
+
+/** What every request says of whom it is made for. */
+export function impersonationHeaders(
+  cluster: ClusterConfig,
+): Readonly<Record<string, string | string[]>> {
+  const { impersonate } = cluster;
+  if (impersonate === undefined) return {};
+  const { user, groups } = impersonate;
+  return {
+    "impersonate-user": user,
+    ...(groups.length === 0 ? {} : { "impersonate-group": [...groups] }),
+  };
 }
 
 export interface KubeconfigOptions {
@@ -55,6 +75,21 @@ export function findCluster(
     return inClusterConfig(get);
   }
   return loadKubeconfig({ paths: [join(get("HOME") ?? homedir(), ".kube", "config")], ...rest });
+}
+
+/** The contexts that the kubeconfig files know, for a shell that completes; none if there is no file. */
+export function contextNames(
+  get: (name: string) => string | undefined,
+  path?: string,
+): readonly string[] {
+  const listed = (path ?? get("KUBECONFIG") ?? "").split(":").filter((one) => one !== "");
+  const home = join(get("HOME") ?? homedir(), ".kube", "config");
+  const names = (listed.length > 0 ? listed : [home]).filter(existsSync).flatMap((file) => {
+    const contexts = parseRoot({ path: file, text: readText(file) })["contexts"];
+    if (!Array.isArray(contexts)) return [];
+    return contexts.map((entry: unknown) => (isFields(entry) ? text(entry["name"], "name") : ""));
+  });
+  return [...new Set(names)].filter((name): name is string => (name ?? "") !== "");
 }
 
 /** The service account that kubelet mounts into every pod. */

@@ -10,7 +10,7 @@ export interface Call {
   readonly method: string;
   /** Path and query, below the server's own path. */
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Until the head of the answer. */
@@ -62,7 +62,7 @@ export class Transport {
         ...(proof.cert === undefined ? {} : { cert: proof.cert }),
         ...(proof.key === undefined ? {} : { key: proof.key }),
       };
-      const headers = options.headers as Record<string, string>;
+      const headers = options.headers as Record<string, string | string[]>;
       if (proof.authorization !== undefined) headers["authorization"] = proof.authorization;
       if (call.body !== undefined) {
         headers["content-length"] = String(Buffer.byteLength(call.body));

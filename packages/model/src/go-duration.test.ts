@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseGoDuration } from "./go-duration.ts";
+import { formatGoDuration, parseGoDuration } from "./go-duration.ts";
 
 for (const [text, ms] of [
   ["0", 0],
@@ -30,5 +30,24 @@ for (const text of [
 ]) {
   test(`parseGoDuration() refuses "${text.slice(0, 20)}"`, () => {
     assert.throws(() => parseGoDuration(text), SyntaxError);
+  });
+}
+
+for (const [ms, text] of [
+  [0, "0s"],
+  [1_000, "1s"],
+  [90_000, "1m30s"],
+  [60_000, "1m0s"],
+  [3_600_000, "1h0m0s"],
+  [5_430_500, "1h30m30.5s"],
+  [1_500, "1.5s"],
+  [100, "100ms"],
+  [0.0015, "1.5\u00b5s"],
+  [0.000001, "1ns"],
+  [-2_000, "-2s"],
+] as const) {
+  test(`formatGoDuration(${ms}) is ${text}, which parses back`, () => {
+    assert.equal(formatGoDuration(ms), text);
+    assert.equal(parseGoDuration(text), ms);
   });
 }

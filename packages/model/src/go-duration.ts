@@ -42,3 +42,18 @@ export function parseGoDuration(text: string): number {
   if (ns >= MAX_NS) throw new SyntaxError(`"${text}" is too long a duration`);
   return (isNegative ? -ns : ns) / 1e6;
 }
+
+/** Milliseconds as Go prints a duration (Duration.String): `1m30s`, `1.5s`, `0s`. */
+export function formatGoDuration(ms: number): string {
+  const ns = Math.round(Math.abs(ms) * 1e6);
+  const sign = ms < 0 ? "-" : "";
+  if (ns === 0) return "0s";
+  if (ns < 1e3) return `${sign}${ns}ns`;
+  if (ns < 1e6) return `${sign}${ns / 1e3}\u00b5s`;
+  if (ns < 1e9) return `${sign}${ns / 1e6}ms`;
+  const hours = Math.floor(ns / 3_600e9);
+  const minutes = Math.floor(ns / 60e9) % 60;
+  const seconds = (ns % 60e9) / 1e9;
+  const lead = hours > 0 ? `${hours}h${minutes}m` : minutes > 0 ? `${minutes}m` : "";
+  return `${sign}${lead}${seconds}s`;
+}

@@ -1,7 +1,14 @@
 import { parseArgs } from "node:util";
 import { uninject as takeOut } from "@heddle/inject/uninject";
+import { CLUSTER_OPTIONS } from "../cluster.ts";
 import type { Command } from "../command.ts";
+import { goArgs } from "../go-flags.ts";
 import { manifestTarget, transformManifests } from "../manifests.ts";
+
+const OPTIONS = {
+  ...CLUSTER_OPTIONS,
+  output: { type: "string", short: "o", default: "yaml" },
+} as const;
 
 export const uninject: Command = {
   name: "uninject",
@@ -10,9 +17,10 @@ export const uninject: Command = {
 
   async run(args, context) {
     const { values, positionals } = parseArgs({
-      args: [...args],
+      args: goArgs(args, OPTIONS),
       allowPositionals: true,
-      options: { output: { type: "string", short: "o", default: "yaml" } },
+      allowNegative: true,
+      options: OPTIONS,
     });
     return transformManifests(
       {

@@ -46,6 +46,7 @@ export interface Probe {
 
 export interface Container {
   readonly name: string;
+  readonly image?: string;
   readonly env?: readonly EnvVar[];
   readonly restartPolicy?: string;
   readonly ports?: readonly {
@@ -233,6 +234,11 @@ export interface OwnedObject extends KubeObject {
   readonly spec?: { readonly selector?: LabelSelector };
 }
 
+/** The oldest of the owners: its selector is a plain map. */
+export interface ReplicationController extends KubeObject {
+  readonly spec?: { readonly selector?: Readonly<Record<string, string>> };
+}
+
 export const SERVICES: Resource<Service> = resource("v1", "Service", "services");
 export const PODS: Resource<Pod> = resource("v1", "Pod", "pods");
 export const NODES: Resource<Node> = resource("v1", "Node", "nodes", "Cluster");
@@ -267,3 +273,15 @@ export const CUSTOM_RESOURCE_DEFINITIONS: Resource<CustomResourceDefinition> = r
 export const REPLICA_SETS: Resource<OwnedObject> = resource("apps/v1", "ReplicaSet", "replicasets");
 export const DEPLOYMENTS: Resource<OwnedObject> = resource("apps/v1", "Deployment", "deployments");
 export const JOBS: Resource<OwnedObject> = resource("batch/v1", "Job", "jobs");
+export const DAEMON_SETS: Resource<OwnedObject> = resource("apps/v1", "DaemonSet", "daemonsets");
+export const STATEFUL_SETS: Resource<OwnedObject> = resource(
+  "apps/v1",
+  "StatefulSet",
+  "statefulsets",
+);
+export const REPLICATION_CONTROLLERS: Resource<ReplicationController> = resource(
+  "v1",
+  "ReplicationController",
+  "replicationcontrollers",
+);
+export const CRON_JOBS: Resource<OwnedObject> = resource("batch/v1", "CronJob", "cronjobs");
