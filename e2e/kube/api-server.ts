@@ -22,10 +22,10 @@ const CONTROLLERS = [
 ] as const;
 
 /** The last thing that an API server makes when it starts, and that controllers cannot do without. */
-const LAST_ROLE =
+export const LAST_ROLE =
   "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings/system::extension-apiserver-authentication-reader";
 
-const READY_MS = 120_000;
+export const READY_MS = 120_000;
 
 export interface KubeApi extends AsyncDisposable {
   /** An administrator's. */
@@ -36,21 +36,26 @@ export interface KubeApi extends AsyncDisposable {
  * A real kube-apiserver with etcd and the controllers that an API alone needs, on loopback: no
  * nodes, no pods that run. `folder` then holds `admin.kubeconfig` and `etcd.url`, which is what the
  * testkit's shared store reads.
+ *
+ * @param flags - Of kube-apiserver, besides its usual ones.
  */
-export async function startKubeApi(folder: string): Promise<KubeApi> {
+export async function startKubeApi(
+  folder: string,
+  flags: Readonly<Record<string, string>> = {},
+): Promise<KubeApi> {
   await using parts = new AsyncDisposableStack();
   mkdirSync(join(folder, "log"), { recursive: true });
   const [api, client, peer, manager] = await freePorts(4);
   const pki = join(folder, "pki");
   const etcdUrl = `http://127.0.0.1:${client}`;
   await writePki(pki, `https://127.0.0.1:${api}`);
-  const run = (name: string, flags: Readonly<Record<string, string>>): Daemon => {
-    const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  const run = (name: string, all: Readonly<Record<string, string>>): Daemon => {
+    const args = Object.entries(all).map(([flag, value]) => `--${flag}=${value}`);
     const log = join(folder, "log", `${name}.log`);
     return parts.use(new Daemon(name, [toolPath(name), ...args], log));
   };
   run("etcd", etcdFlags(join(folder, "etcd"), etcdUrl, `http://127.0.0.1:${peer}`));
-  const server = run("kube-apiserver", apiserverFlags(pki, api!, etcdUrl));
+  const server = run("kube-apiserver", { ...apiserverFlags(pki, api!, etcdUrl), ...flags });
   const kubeconfigPath = join(pki, "admin.kubeconfig");
   using kube = new KubeClient({ cluster: loadKubeconfig({ paths: [kubeconfigPath] }) });
   await server.until(() => answers(kube.raw("GET", LAST_ROLE)), READY_MS);
@@ -62,7 +67,8 @@ export async function startKubeApi(folder: string): Promise<KubeApi> {
   return { kubeconfigPath, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-function etcdFlags(data: string, client: string, peer: string): Record<string, string> {
+/** Of an etcd on loopback that need not survive its machine. */
+export function etcdFlags(data: string, client: string, peer: string): Record<string, string> {
   return {
     "data-dir": data,
     "listen-client-urls": client,
@@ -74,7 +80,8 @@ function etcdFlags(data: string, client: string, peer: string): Record<string, s
   };
 }
 
-function apiserverFlags(pki: string, port: number, etcd: string): Record<string, string> {
+/** Of an API server on loopback, with what `writePki` wrote. */
+export function apiserverFlags(pki: string, port: number, etcd: string): Record<string, string> {
   return {
     "etcd-servers": etcd,
     "bind-address": "127.0.0.1",
@@ -103,7 +110,8 @@ function apiserverFlags(pki: string, port: number, etcd: string): Record<string,
   };
 }
 
-function managerFlags(pki: string, port: number): Record<string, string> {
+/** Of the controllers that a store without nodes needs. */
+export function managerFlags(pki: string, port: number): Record<string, string> {
   const kubeconfig = join(pki, "controllers.kubeconfig");
   return {
     kubeconfig,
@@ -122,7 +130,8 @@ function managerFlags(pki: string, port: number): Record<string, string> {
   };
 }
 
-async function answers(call: Promise<unknown>): Promise<boolean> {
+/** Whether a server is there that answers a call. */
+export async function answers(call: Promise<unknown>): Promise<boolean> {
   try {
     await call;
     return true;

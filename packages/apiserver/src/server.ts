@@ -7,12 +7,18 @@ import { Admission } from "./admission/admission.ts";
 import { AdmittedWriter } from "./admission/admitted-writer.ts";
 import { AccountTokens } from "./auth/account-tokens.ts";
 import { Authenticator } from "./auth/authenticator.ts";
+import { Authorizer } from "./auth/authorizer.ts";
 import type { Credentials } from "./auth/certificates.ts";
+import { EscalationGuard } from "./auth/rbac/escalation.ts";
+import { RoleIndex } from "./auth/rbac/role-index.ts";
 import { ADMIN, CONTROL } from "./auth/user.ts";
 import { Vault } from "./auth/vault.ts";
+import { reportRules } from "./cel/definition-rules.ts";
+import { RuleChecker } from "./cel/rule-checker.ts";
 import { startControllers } from "./controllers/controllers.ts";
 import { DefinitionSync } from "./controllers/definitions.ts";
 import { ResourceHandler } from "./http/resource-handler.ts";
+import { Reviews } from "./http/reviews.ts";
 import { Router } from "./http/router.ts";
 import { Subresources } from "./http/subresources.ts";
 import { DEFAULT_WATCH_LIMITS, Watches, type WatchLimits } from "./http/watches.ts";
@@ -94,8 +100,13 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   parts.defer(() => store.close());
   const vault = await Vault.open(dataDir, clock);
   const registry = new Registry(builtInTypes());
-  new DefinitionSync(store, registry);
-  const writer = new ObjectWriter(store, registry, clock, { serviceCidr });
+  const rules = new RuleChecker();
+  new DefinitionSync(store, registry, (type) => {
+    reportRules(type, rules, log.child("definitions")).catch((error: unknown) => {
+      log.error("rules could not be looked at", { resource: type.key, error });
+    });
+  });
+  const writer = new ObjectWriter({ store, registry, clock, settings: { serviceCidr }, rules });
   const admission = parts.use(new Admission(store, registry, log.child("admission")));
   const admitted = new AdmittedWriter(store, writer, admission);
   const tokens = new AccountTokens(store, vault.accountKey, issuer, clock);
@@ -112,16 +123,22 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   const controllers = parts.use(
     await startControllers({ store, registry, writer, clock, log, caPem: () => vault.bundlePem }),
   );
-  const subresources = new Subresources(store, tokens, authenticator, writer);
+  const subresources = new Subresources(store, tokens, writer);
+  const roles = new RoleIndex(store);
+  const authorizer = new Authorizer(roles);
   const router = new Router({
     registry,
     store,
+    authorizer,
     resources: new ResourceHandler({
       store,
       registry,
       writer: admitted,
       watches,
       subresources,
+      reviews: new Reviews({ tokens, authenticator, authorizer }),
+      authorizer,
+      escalation: new EscalationGuard(authorizer, roles),
       nowMs,
     }),
     address: () => serving.address,
@@ -133,6 +150,7 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
     names,
     vault,
     authenticator,
+    authorizer,
     router,
     clock,
     log,

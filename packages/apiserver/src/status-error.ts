@@ -12,6 +12,7 @@ export interface Cause {
     | "FieldValueTooLong"
     | "FieldValueTooMany"
     | "FieldValueNotFound"
+    | "FieldManagerConflict"
     | "NamespaceTerminating"
     | "ResourceVersionTooLarge"
     | "UnexpectedServerResponse";
@@ -59,7 +60,7 @@ export class StatusError extends Error {
       metadata: {},
       status: "Failure",
       message: this.message,
-      reason: this.reason,
+      ...(this.reason === "" ? {} : { reason: this.reason }),
       ...(this.details === undefined ? {} : { details: this.details as unknown as Json }),
       code: this.code,
     };
@@ -116,7 +117,7 @@ export function invalid(of: KindName, name: string, causes: readonly Cause[]): S
     details: {
       ...(name === "" ? {} : { name }),
       ...(of.group === "" ? {} : { group: of.group }),
-      kind: of.kind,
+      ...(of.kind === "" ? {} : { kind: of.kind }),
       causes,
     },
   });

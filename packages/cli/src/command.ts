@@ -12,6 +12,8 @@ export interface CliContext {
   /** Colours may be used: a terminal, and no `NO_COLOR`. */
   readonly hasColor: boolean;
   readonly clock: Clock;
+  /** One line that comes and goes while something is waited for. Undefined where none can. */
+  readonly progress?: (text: string | undefined) => void;
   /** The name we were called by: `heddle`, which is the default, or `linkerd`. */
   readonly program?: string;
 }

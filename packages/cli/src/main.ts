@@ -48,6 +48,46 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/install.ts")).install,
   },
   {
+    name: "upgrade",
+    summary: "Print the manifests of an installed control plane anew, with its values and issuer",
+    load: async () => (await import("./commands/upgrade.ts")).upgrade,
+  },
+  {
+    name: "uninstall",
+    summary: "Print what is to be deleted to take the control plane away",
+    load: async () => (await import("./commands/uninstall.ts")).uninstall,
+  },
+  {
+    name: "prune",
+    summary: "Print what earlier releases have left, to be deleted",
+    load: async () => (await import("./commands/prune.ts")).prune,
+  },
+  {
+    name: "install-cni",
+    summary: "Print the manifests of the CNI plugin",
+    load: async () => (await import("./commands/install-cni.ts")).installCni,
+  },
+  {
+    name: "init",
+    summary: "Send a pod's traffic through its proxy (an init container)",
+    load: async () => (await import("./commands/init.ts")).init,
+  },
+  {
+    name: "network-validator",
+    summary: "Prove that a pod's traffic goes through its proxy (an init container)",
+    load: async () => (await import("./commands/network-validator.ts")).networkValidator,
+  },
+  {
+    name: "cni",
+    summary: "Be the CNI plugin, its installer, or the controller that repairs pods",
+    load: async () => (await import("./commands/cni.ts")).cni,
+  },
+  {
+    name: "check",
+    summary: "Check a cluster before installation, or the mesh in it",
+    load: async () => (await import("./commands/check.ts")).check,
+  },
+  {
     name: "profile",
     summary: "Print a ServiceProfile made from OpenAPI, protobuf or a template",
     load: async () => (await import("./commands/profile.ts")).profile,
@@ -210,10 +250,17 @@ function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
   });
 }
 
+/** On a terminal: a line that the next one, or what is printed next, replaces. */
+function showProgress(text: string | undefined): void {
+  // Erases the line, and leaves the cursor at its beginning.
+  process.stderr.write(`\r\x1b[K${text?.split("\n", 1)[0]?.slice(0, 100) ?? ""}`);
+}
+
 /** A process that runs for long would keep to itself, until its end, what it has compiled. */
 const FLUSH_COMPILED_MS = 1_500;
 
-if (import.meta.main) {
+/** Runs one command line as this process; images have programs that stand for one command each. */
+export async function main(args: readonly string[]): Promise<void> {
   setTimeout(() => flushCompileCache(), FLUSH_COMPILED_MS).unref();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
@@ -224,14 +271,17 @@ if (import.meta.main) {
   }
   quietOnClosedPipe(process.stdout);
   quietOnClosedPipe(process.stderr);
-  process.exitCode = await runCli(process.argv.slice(2), {
+  process.exitCode = await runCli(args, {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     env: (name) => process.env[name],
     stop: stop.signal,
     hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
+    ...(process.stderr.isTTY === true ? { progress: showProgress } : {}),
     // Set by the launcher, which may be called by either name.
     program: process.env["HEDDLE_PROGRAM"] === "linkerd" ? "linkerd" : "heddle",
   });
 }
+
+if (import.meta.main) await main(process.argv.slice(2));

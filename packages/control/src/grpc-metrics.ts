@@ -1,14 +1,7 @@
 import type { MeshError } from "@heddle/base/errors";
 import type { Counter, Family, Registry } from "@heddle/base/metrics";
 import type { GrpcServer } from "@heddle/net/grpc/server";
-import type {
-  BodySink,
-  Flow,
-  HttpService,
-  RequestHead,
-  ResponseHead,
-  ResponseSink,
-} from "@heddle/net/http";
+import type { BodySink, Flow, HttpService, ResponseHead, ResponseSink } from "@heddle/net/http";
 
 type Trailers = Parameters<BodySink["end"]>[0];
 
@@ -41,6 +34,7 @@ type MethodLabels = Readonly<Record<"grpc_type" | "grpc_service" | "grpc_method"
 export class GrpcMetrics {
   readonly #started: Family<Counter>;
   readonly #handled: Family<Counter>;
+  readonly #methods = new Map<string, MethodMeter>();
 
   constructor(registry: Registry) {
     this.#started = registry.counter("grpc_server_started_total", "Calls that were begun");
@@ -54,24 +48,35 @@ export class GrpcMetrics {
   metered(server: GrpcServer, service: HttpService): HttpService {
     return {
       call: (head, flow, response) => {
-        const labels = labelsOf(server, head);
-        if (labels === undefined) return service.call(head, flow, response);
-        this.#started.with(labels).inc();
-        const call = new MeteredCall(response, (code) => {
-          const name = CODES[code] ?? CODES[UNKNOWN]!;
-          this.#handled.with({ ...labels, grpc_code: name }).inc();
-        });
-        return call.requestSink(service.call(head, flow, call));
+        const meter = this.#meterOf(server, head.path);
+        if (meter === undefined) return service.call(head, flow, response);
+        meter.started();
+        const call = new MeteredCall(response, meter);
+        return new MeteredRequest(service.call(head, flow, call), call);
       },
     };
+  }
+
+  #meterOf(server: GrpcServer, path: string): MethodMeter | undefined {
+    const known = this.#methods.get(path);
+    if (known !== undefined) return known;
+    const labels = labelsOf(server, path);
+    if (labels === undefined) return undefined;
+    const meter = new MethodMeter(this.#started.with(labels), (code) => {
+      const name = CODES[code] ?? CODES[UNKNOWN]!;
+      return this.#handled.with({ ...labels, grpc_code: name });
+    });
+    this.#methods.set(path, meter);
+    return meter;
   }
 }
 
 /** Unknown methods have no series: whoever calls chooses their names. */
-function labelsOf(server: GrpcServer, head: RequestHead): MethodLabels | undefined {
-  const [, service, name] = head.path.split("/");
+function labelsOf(server: GrpcServer, path: string): MethodLabels | undefined {
+  const [before, service, name, more] = path.split("/");
   const described = server.services.find(({ typeName }) => typeName === service);
   const method = described?.methods.find((one) => one.name === name);
+  if (before !== "" || more !== undefined) return undefined;
   if (described === undefined || method === undefined) return undefined;
   return {
     grpc_type: method.methodKind.replace("streaming", "stream"),
@@ -80,26 +85,34 @@ function labelsOf(server: GrpcServer, head: RequestHead): MethodLabels | undefin
   };
 }
 
+/** The counters of one method. */
+class MethodMeter {
+  readonly #started: Counter;
+  readonly #handledBy: (code: number) => Counter;
+
+  constructor(started: Counter, handledBy: (code: number) => Counter) {
+    this.#started = started;
+    this.#handledBy = handledBy;
+  }
+
+  started(): void {
+    this.#started.inc();
+  }
+
+  handled(code: number): void {
+    this.#handledBy(code).inc();
+  }
+}
+
 /** Watches how one call ends: by its trailers, or because somebody gave it up. */
 class MeteredCall implements ResponseSink {
   readonly #response: ResponseSink;
-  readonly #onEnd: (code: number) => void;
+  readonly #meter: MethodMeter;
   #isEnded = false;
 
-  constructor(response: ResponseSink, onEnd: (code: number) => void) {
+  constructor(response: ResponseSink, meter: MethodMeter) {
     this.#response = response;
-    this.#onEnd = onEnd;
-  }
-
-  requestSink(inner: BodySink): BodySink {
-    return {
-      data: (bytes, start, end) => inner.data(bytes, start, end),
-      end: (trailers) => inner.end(trailers),
-      abort: (reason) => {
-        this.#end(CANCELED);
-        inner.abort(reason);
-      },
-    };
+    this.#meter = meter;
   }
 
   head(head: ResponseHead, flow: Flow): void {
@@ -123,9 +136,38 @@ class MeteredCall implements ResponseSink {
     this.#response.abort(reason);
   }
 
+  /** Its client gave it up. */
+  cancelled(): void {
+    this.#end(CANCELED);
+  }
+
   #end(code: number): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#onEnd(code);
+    this.#meter.handled(code);
+  }
+}
+
+/** The request's side of the same. */
+class MeteredRequest implements BodySink {
+  readonly #inner: BodySink;
+  readonly #call: MeteredCall;
+
+  constructor(inner: BodySink, call: MeteredCall) {
+    this.#inner = inner;
+    this.#call = call;
+  }
+
+  data(bytes: Uint8Array, start: number, end: number): void {
+    this.#inner.data(bytes, start, end);
+  }
+
+  end(trailers: Trailers): void {
+    this.#inner.end(trailers);
+  }
+
+  abort(reason: MeshError): void {
+    this.#call.cancelled();
+    this.#inner.abort(reason);
   }
 }

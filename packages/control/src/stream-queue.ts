@@ -1,30 +1,40 @@
+import type { AnswerFeed, AnswerSink } from "@heddle/net/grpc/answer-feed";
+
+export interface StreamOwner<T> {
+  /** Once: nothing more can be added. */
+  streamClosed(stream: StreamQueue<T>): void;
+}
+
 /**
  * What waits to be sent on one stream of answers. Whoever adds never waits: a stream whose client
  * reads too slowly ends instead, in good order, and the client asks again.
  */
-export class StreamQueue<T> implements AsyncIterable<T> {
+export class StreamQueue<T> implements AnswerFeed<T> {
   readonly #capacity: number;
-  readonly #onClose: () => void;
-  readonly #waiting: T[] = [];
-  #wake: (() => void) | undefined;
+  readonly #owner: StreamOwner<T>;
+  /** Undefined while nothing waits. */
+  #waiting: T[] | undefined;
+  #sink: AnswerSink<T> | undefined;
   #isEnded = false;
-  #isClosed = false;
 
-  /** @param onClose - Called once, when nothing more can be added. */
-  constructor(capacity: number, onClose: () => void) {
+  constructor(capacity: number, owner: StreamOwner<T>) {
     this.#capacity = capacity;
-    this.#onClose = onClose;
+    this.#owner = owner;
   }
 
   /** False if there was no room: the stream ends, after what waits already. */
   push(item: T): boolean {
     if (this.#isEnded) return true;
+    if (this.#waiting === undefined && this.#sink?.isOpen === true) {
+      this.#sink.send(item);
+      return true;
+    }
+    this.#waiting ??= [];
     if (this.#waiting.length >= this.#capacity) {
       this.end();
       return false;
     }
     this.#waiting.push(item);
-    this.#wake?.();
     return true;
   }
 
@@ -32,37 +42,30 @@ export class StreamQueue<T> implements AsyncIterable<T> {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#close();
-    this.#wake?.();
+    this.#owner.streamClosed(this);
+    if (this.#waiting === undefined) this.#sink?.complete(undefined);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void> {
-    try {
-      for (;;) {
-        const next = this.#waiting.shift();
-        if (next !== undefined) yield next;
-        else if (this.#isEnded) return;
-        else await this.#changed();
-      }
-    } finally {
-      this.#isEnded = true;
-      this.#waiting.length = 0;
-      this.#close();
-    }
+  attach(sink: AnswerSink<T>): void {
+    this.#sink = sink;
+    this.resume();
   }
 
-  #changed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve();
-      };
-    });
+  resume(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    let next = 0;
+    const waiting = this.#waiting ?? [];
+    while (next < waiting.length && sink.isOpen) sink.send(waiting[next++]!);
+    this.#waiting = next < waiting.length ? waiting.slice(next) : undefined;
+    if (this.#isEnded && this.#waiting === undefined) sink.complete(undefined);
   }
 
-  #close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#onClose();
+  detach(): void {
+    this.#waiting = undefined;
+    this.#sink = undefined;
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#owner.streamClosed(this);
   }
 }

@@ -167,12 +167,18 @@ function initArguments({ proxy, proxyInit, disableIPv6 }: Values): readonly stri
     ["--subnets-to-ignore", proxyInit.skipSubnets],
   ];
   return [
-    ...(proxyInit.iptablesMode === "nft"
-      ? ["--firewall-bin-path", "iptables-nft", "--firewall-save-bin-path", "iptables-nft-save"]
-      : []),
+    ...firewallArguments(proxyInit.iptablesMode),
     ...(disableIPv6 ? ["--ipv6=false"] : []),
     ...flags.filter(([, value]) => value !== "").flat(),
   ];
+}
+
+/** Linkerd's chart has `nft` and `legacy`; its program takes more, and ours one more still. */
+function firewallArguments(mode: string): readonly string[] {
+  if (mode === "nft") {
+    return ["--firewall-bin-path", "iptables-nft", "--firewall-save-bin-path", "iptables-nft-save"];
+  }
+  return mode === "plain" || mode === "nftables" ? ["--iptables-mode", mode] : [];
 }
 
 function initSecurity({ proxyInit }: Values, pod: Pod): ContainerSpec {
@@ -201,15 +207,7 @@ export function validatorContainer(values: Values): ContainerSpec {
   const { networkValidator, proxy, disableIPv6 } = values;
   const connect = disableIPv6 ? "1.1.1.1:20001" : "[fd00::1]:20001";
   const listen = `${disableIPv6 ? "0.0.0.0" : "[::]"}:${proxy.ports.outbound}`;
-  const securityContext = {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ["ALL"] },
-    readOnlyRootFilesystem: true,
-    runAsGroup: UNPRIVILEGED_ID,
-    runAsNonRoot: true,
-    runAsUser: UNPRIVILEGED_ID,
-    seccompProfile: { type: "RuntimeDefault" },
-  };
+  const { enableSecurityContext, securityContext } = networkValidator;
   return {
     name: "linkerd-network-validator",
     image: imageOf(proxy.image, values),
@@ -223,7 +221,7 @@ export function validatorContainer(values: Values): ContainerSpec {
       ...["--timeout", networkValidator.timeout],
     ],
     ...resources(values),
-    ...(networkValidator.enableSecurityContext ? { securityContext } : {}),
+    ...(enableSecurityContext ? { securityContext } : {}),
   };
 }
 

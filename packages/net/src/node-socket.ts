@@ -35,6 +35,11 @@ export interface NodeSocketOptions {
   readonly guard?: Guard | undefined;
   /** TLS: `raw` reads into a buffer of ours, by its `onread` option, and calls `take`. */
   readonly readsIntoOurs?: boolean;
+  /**
+   * TLS: bytes that are encrypted at a time; without it, as many as there are. The runtime keeps a
+   * buffer of the largest write for as long as the connection lives, 64 KiB for a write of 48.
+   */
+  readonly maxTlsWriteBytes?: number | undefined;
 }
 
 /**
@@ -69,6 +74,7 @@ export class NodeSocket implements Socket, Polled {
   readonly #readsIntoOurs: boolean;
   /** TLS: what the handle pushes to `raw` comes here. */
   readonly #isPushed: boolean;
+  readonly #maxTlsWriteBytes: number;
   readonly #onTaken: (error?: Error | null) => void;
   #handler: SocketHandler | undefined;
   /** Arrived while nobody took it. In order; what `prepend` put back comes first. */
@@ -104,6 +110,7 @@ export class NodeSocket implements Socket, Polled {
     this.tls = options.tls;
     this.#isTls = options.tls !== undefined;
     this.#readsIntoOurs = options.readsIntoOurs === true;
+    this.#maxTlsWriteBytes = options.maxTlsWriteBytes ?? Number.POSITIVE_INFINITY;
     this.#isPushed = this.#isTls && !this.#readsIntoOurs;
     this.#poller = this.#isTls || this.#fd < 0 ? undefined : Poller.get();
     this.#descriptor = BigInt(this.#fd);
@@ -436,8 +443,21 @@ export class NodeSocket implements Socket, Polled {
 
   #writeTls(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
     if (this.#isTaking) return this.#gather(bytes, start, end, isLent);
+    const most = start + this.#maxTlsWriteBytes;
+    if (end > most) {
+      this.#hold(bytes, most, end, isLent);
+      this.#writeRecord(viewOf(bytes, start, most));
+      return false;
+    }
     this.#writeRecord(viewOf(bytes, start, end));
     return true;
+  }
+
+  /** Keeps what must wait, and the writer with it. */
+  #hold(bytes: Uint8Array, start: number, end: number, isLent: boolean): void {
+    const mustCopy = isLent && bytes !== NodeSocket.#fresh;
+    this.#held = mustCopy ? Buffer.from(bytes.subarray(start, end)) : viewOf(bytes, start, end);
+    this.#needsDrain = true;
   }
 
   /**
@@ -453,9 +473,7 @@ export class NodeSocket implements Socket, Polled {
   #gather(bytes: Uint8Array, start: number, end: number, isLent: boolean): boolean {
     const total = this.#tailBytes + end - start;
     if (total > TAIL_MAX_BYTES) {
-      const mustCopy = isLent && bytes !== NodeSocket.#fresh;
-      this.#held = mustCopy ? Buffer.from(bytes.subarray(start, end)) : viewOf(bytes, start, end);
-      this.#needsDrain = true;
+      this.#hold(bytes, start, end, isLent);
       return false;
     }
     this.#tail = withRoom(this.#tail, this.#tailBytes, total);
@@ -478,9 +496,10 @@ export class NodeSocket implements Socket, Polled {
       this.#writeRecord(range);
     } else if (this.#held !== undefined) {
       const held = this.#held;
-      this.#held = undefined;
-      this.#writeRecord(held);
-      if (!this.#isEnding) this.#drained();
+      const most = this.#maxTlsWriteBytes;
+      this.#held = held.length > most ? held.subarray(most) : undefined;
+      this.#writeRecord(held.subarray(0, most));
+      if (this.#held === undefined && !this.#isEnding) this.#drained();
     }
     this.#endRaw();
   }

@@ -14,6 +14,8 @@ export interface TerminatorOptions {
   /** Protocols to choose from. Undefined: clients may offer what they like, none is chosen. */
   readonly alpn?: readonly string[] | undefined;
   readonly guard?: Guard | undefined;
+  /** See `NodeSocketOptions`: for whoever holds thousands of connections that are mostly quiet. */
+  readonly maxTlsWriteBytes?: number;
   readonly clock?: Clock;
 }
 
@@ -126,8 +128,9 @@ export class TlsTerminator {
     raw.allowHalfOpen = true;
     try {
       const info = judgeClient(raw, this.#clock.wallMs());
-      const { guard } = this.#options;
-      pending.resolve(new NodeSocket(raw, { peer: "client", tls: info, guard }));
+      const { guard, maxTlsWriteBytes } = this.#options;
+      const options = { peer: "client", tls: info, guard, maxTlsWriteBytes } as const;
+      pending.resolve(new NodeSocket(raw, options));
     } catch (error) {
       raw.destroy();
       if (!(error instanceof MeshError)) throw error;

@@ -361,6 +361,41 @@ test("writes of all sizes in one turn keep their order over TLS", async () => {
   await sendAndCompare(near, 3 * 1024 * 1024);
 });
 
+test("a server that encrypts little at a time sends the same bytes, and its end after them", async () => {
+  await using server = await MeshServer.start({
+    credentials: foo,
+    serverName: FOO,
+    maxTlsWriteBytes: 1_000,
+  });
+  const [near, far] = await connect(server, bar, FOO);
+  far.setHandler(new Mirror(far));
+  await sendAndCompare(near, 1024 * 1024);
+  const [reader, writer] = await connect(server, bar, FOO);
+  const got = collect(reader);
+  const sent = Buffer.from(Array.from({ length: 100_001 }, (_, i) => i % 251));
+  const lent = Buffer.from(sent);
+  writer.setHandler({ onData: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: () => {} });
+  assert.equal(writer.writeLent(lent, 0, lent.length), false);
+  lent.fill(0);
+  writer.end();
+  assert.deepEqual(await got, sent);
+  reader.destroy();
+  writer.destroy();
+});
+
+/** All that comes until the peer's end. */
+function collect(socket: Socket): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    socket.setHandler({
+      onData: (bytes, start, end) => void chunks.push(Buffer.from(bytes.subarray(start, end))),
+      onDrain: () => {},
+      onEnd: () => resolve(Buffer.concat(chunks)),
+      onClose: (error) => reject(error ?? new Error("closed before its end")),
+    });
+  });
+}
+
 test("node:tls as the client, of TLS 1.3 only, is served; of TLS 1.2 it is refused", async () => {
   await using server = await MeshServer.start({ credentials: foo, serverName: FOO });
   const { port } = server.address;

@@ -25,6 +25,7 @@ export interface MeshServerOptions {
   readonly serverName: string;
   readonly alpn?: readonly string[];
   readonly detectTimeoutMs?: number;
+  readonly maxTlsWriteBytes?: number;
 }
 
 /** A listener that sniffs and terminates TLS, as an inbound proxy does. Arrivals come in order. */

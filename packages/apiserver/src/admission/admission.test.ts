@@ -142,14 +142,16 @@ test("a webhook that wants it sees the object again when a later one changed it"
   const again = await world.hook("mutating", "a", () => ALLOW, { reinvocationPolicy: "IfNeeded" });
   const never = await world.hook("mutating", "b", () => ALLOW);
   const changing = await world.hook("mutating", "c", ({ object }) =>
-    object!["data"] === undefined ? patching({ op: "add", path: "/data", value: {} }) : ALLOW,
+    object!["data"] === undefined
+      ? patching({ op: "add", path: "/data", value: { z: "" } })
+      : ALLOW,
   );
   await world.admin.post(MAPS, map("x"));
   assert.deepEqual(
     [again, never, changing].map(({ seen }) => seen.length),
     [2, 1, 1],
   );
-  assert.deepEqual(again.seen[1]!.object!["data"], {});
+  assert.deepEqual(again.seen[1]!.object!["data"], { z: "" });
   await world.admin.patch(`${MAPS}/x`, "merge", { data: { k: "1" } });
   assert.deepEqual(
     [again, never, changing].map(({ seen }) => seen.length),
@@ -185,6 +187,32 @@ test("warnings of webhooks reach the client, with a denial too", async () => {
   }
 });
 
+test("a denial's details are the client's too, as far as they are details", async () => {
+  await using world = await startWorld();
+  const causes = [{ reason: "FieldValueInvalid", message: "too bad", field: "data.bad" }];
+  const details = { kind: "configmaps", name: 5, causes, retryAfterSeconds: "1\r\nx: y" };
+  await world.hook("validating", "strict", () => ({
+    allowed: false,
+    status: { message: "no", reason: "Invalid", code: 422, details },
+  }));
+  const answer = await world.admin.post(MAPS, map("x"));
+  assert.equal(answer.code, 422);
+  assert.deepEqual(answer.body["details"], { kind: "configmaps", causes });
+});
+
+test("a warning is said once, and all together fit into a client's headers", async () => {
+  await using world = await startWorld();
+  const many = Array.from({ length: 30 }, (_, at) => `${at} ${"é\n".repeat(500)}`);
+  for (const name of ["a", "b"]) {
+    await world.hook("validating", name, () => ({ allowed: true, warnings: ["twice", ...many] }));
+  }
+  const answer = await world.admin.post(MAPS, map("x"));
+  assert.equal(answer.code, 201);
+  const text = String(answer.headers["warning"]);
+  assert.equal(text.split('"twice"').length, 2);
+  assert.ok(text.length < 5_000, String(text.length));
+});
+
 test("a webhook that cannot be asked is passed over or in the way, as its policy says", async () => {
   await using world = await startWorld();
   const { admin } = world;
@@ -203,6 +231,8 @@ test("a webhook that cannot be asked is passed over or in the way, as its policy
   );
 });
 
+const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+
 test("answers that are slow, wrong, too large or none at all are failures", async () => {
   await using world = await startWorld();
   const { admin } = world;
@@ -217,6 +247,8 @@ test("answers that are slow, wrong, too large or none at all are failures", asyn
     [(_, response) => void response.end(Buffer.alloc(9 * 1024 * 1024, 0x20)), /larger than/],
     [(_, response) => void response.writeHead(503).end("{}"), /answered 503/],
     [(_, response) => void response.destroy(), /hang up|ECONNRESET/],
+    [(_, response) => void response.socket!.end(SWITCHING), /ended without an answer/],
+    [(_, response) => void response.writeHead(204).end(), /invalid webhook response/],
   ];
   for (const [review, state] of cases) {
     reviewer = review;

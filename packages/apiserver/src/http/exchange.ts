@@ -11,11 +11,14 @@ import {
   tooLarge,
   unsupportedMediaType,
 } from "@heddle/apiserver/status-error";
+import { parse } from "yaml";
 
 /** Larger bodies are refused, as by Kubernetes. */
 export const MAX_BODY_BYTES: number = 3 * 1024 * 1024;
 
 const MAX_WARNINGS = 32;
+/** Of all together: clients take so many bytes of headers and no more. */
+const MAX_WARNINGS_CHARS = 4_096;
 
 /** One request and its answer. */
 export class Exchange {
@@ -79,8 +82,13 @@ export class Exchange {
   /** Goes out with whatever is answered, be it a refusal. */
   warn(text: string): void {
     if (this.#warnings.length >= MAX_WARNINGS || this.response.headersSent) return;
-    this.#warnings.push(text);
-    this.response.setHeader("warning", this.#warnings.map(warningHeader));
+    const header = warningHeader(text);
+    // A webhook that is asked twice says it twice.
+    if (this.#warnings.includes(header)) return;
+    const length = this.#warnings.reduce((sum, one) => sum + one.length, header.length);
+    if (length > MAX_WARNINGS_CHARS) return;
+    this.#warnings.push(header);
+    this.response.setHeader("warning", this.#warnings);
   }
 
   /** The whole body; empty if there is none. */
@@ -109,6 +117,7 @@ export class Exchange {
     const bytes = await this.readBytes();
     if (bytes.length === 0) return undefined;
     if (mediaType === "application/vnd.kubernetes.protobuf") return decodeEnvelope(bytes);
+    if (mediaType.endsWith("+yaml")) return parseYaml(bytes);
     const isJson = mediaType === "application/json" || mediaType.endsWith("+json");
     if (!isJson) {
       throw unsupportedMediaType(`the body of the request was in an unknown format: ${mediaType}`);
@@ -137,6 +146,21 @@ export class Exchange {
 
   get socket(): TLSSocket {
     return this.request.socket as TLSSocket;
+  }
+}
+
+/** JSON is YAML, and much quicker to read as what it is. */
+function parseYaml(bytes: Buffer): Json {
+  try {
+    return parseJson(bytes);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  try {
+    return parseJson(Buffer.from(JSON.stringify(parse(bytes.toString()) ?? null)));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw badRequest(`error decoding YAML: ${why.split("\n", 1)[0]}`, error);
   }
 }
 

@@ -1,15 +1,16 @@
-import { authorize } from "@heddle/apiserver/auth/authorizer";
 import type { AdmittedWriter } from "@heddle/apiserver/admission/admitted-writer";
+import type { Authorizer } from "@heddle/apiserver/auth/authorizer";
+import type { EscalationGuard } from "@heddle/apiserver/auth/rbac/escalation";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
-import type { FieldValidation } from "@heddle/apiserver/objects/admit";
-import { isDryRun, readDeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import { readDeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import type { Revise } from "@heddle/apiserver/objects/draft";
 import { Presenter } from "@heddle/apiserver/objects/form";
 import { listPage } from "@heddle/apiserver/objects/lister";
 import { Selection } from "@heddle/apiserver/objects/selection";
 import type { Part, Target } from "@heddle/apiserver/objects/target";
-import type { Revise, WriteOptions, Written } from "@heddle/apiserver/objects/writer";
+import type { Written } from "@heddle/apiserver/objects/writer";
 import {
   badRequest,
   forbidden,
@@ -23,8 +24,10 @@ import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
 import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
+import type { Reviews } from "./reviews.ts";
 import type { Subresources } from "./subresources.ts";
 import type { Watches } from "./watches.ts";
+import { type RequestOptions, writeOptions } from "./write-options.ts";
 
 /** What the handler of resources works with. */
 export interface ResourceParts {
@@ -33,6 +36,9 @@ export interface ResourceParts {
   readonly writer: AdmittedWriter;
   readonly watches: Watches;
   readonly subresources: Subresources;
+  readonly reviews: Reviews;
+  readonly authorizer: Authorizer;
+  readonly escalation: EscalationGuard;
   readonly nowMs: () => number;
 }
 
@@ -51,7 +57,7 @@ export class ResourceHandler {
     const found = this.#parts.registry.find(path.group, path.version, path.resource);
     const verb = verbOf(exchange, path);
     // Judged before it is told whether there is such a resource.
-    permit(exchange, path, verb);
+    this.#permit(exchange, path, verb);
     if (found === undefined) throw noSuchPath();
     const { type, view } = found;
     if (!type.isNamespaced && path.namespace !== "") throw noSuchPath();
@@ -103,12 +109,13 @@ export class ResourceHandler {
       throw badRequest("a namespace is required to create an object of this kind");
     }
     const body = await requireBody(exchange);
-    const made = await this.#parts.subresources.review(exchange, target, body);
+    const made = this.#parts.reviews.answer(exchange.user, target, body);
     if (made !== undefined) {
       exchange.sendJson(201, made);
       return;
     }
-    const written = await this.#parts.writer.create(exchange, target, body, writeOptions(exchange));
+    const options = this.#writeOptions(exchange, target);
+    const written = await this.#parts.writer.create(exchange, target, body, options);
     this.#answer(exchange, target, written, 201);
   }
 
@@ -120,12 +127,14 @@ export class ResourceHandler {
         ? constant(await requireBody(exchange))
         : await readPatch(exchange, target.view.schema, target.type.isCustom);
     const { writer } = this.#parts;
-    const written = await writer.update(exchange, target, path.name, {
-      part,
-      revise,
-      options: writeOptions(exchange),
-    });
-    this.#answer(exchange, target, written, 200);
+    const revision = { part, revise, options: this.#writeOptions(exchange, target) };
+    const written =
+      revision.options.author.operation === "Apply"
+        ? await writer.apply(exchange, target, path.name, revision, () =>
+            this.#permit(exchange, path, "create"),
+          )
+        : await writer.update(exchange, target, path.name, revision);
+    this.#answer(exchange, target, written, written.isNew ? 201 : 200);
   }
 
   async #delete(exchange: Exchange, path: ResourcePath, target: Target): Promise<void> {
@@ -204,6 +213,20 @@ export class ResourceHandler {
     return entry;
   }
 
+  #permit({ user }: Exchange, path: ResourcePath, verb: Verb): void {
+    const { authorizer } = this.#parts;
+    const access = { kind: "resource", verb, ...path } as const;
+    if (authorizer.allows(user, access)) return;
+    const of = { group: path.group, plural: path.resource };
+    throw forbidden(of, path.name, authorizer.refusal(user, access));
+  }
+
+  #writeOptions(exchange: Exchange, target: Target): RequestOptions {
+    const guard = this.#parts.escalation.of(exchange.user, target);
+    const options = writeOptions(exchange);
+    return guard === undefined ? options : { ...options, guard };
+  }
+
   #presenter(exchange: Exchange, target: Target): Presenter {
     return new Presenter(target, exchange.form, this.#parts.nowMs);
   }
@@ -232,25 +255,6 @@ function verbOf(exchange: Exchange, path: ResourcePath): Verb {
     default:
       throw methodNotAllowed();
   }
-}
-
-function permit(exchange: Exchange, path: ResourcePath, verb: Verb): void {
-  const { user } = exchange;
-  if (authorize(user, { kind: "resource", verb, ...path })) return;
-  const where =
-    path.namespace === "" ? "at the cluster scope" : `in the namespace "${path.namespace}"`;
-  const what = path.subresource === "" ? path.resource : `${path.resource}/${path.subresource}`;
-  const why = `User "${user.name}" cannot ${verb} resource "${what}" in API group "${path.group}" ${where}`;
-  throw forbidden({ group: path.group, plural: path.resource }, path.name, why);
-}
-
-function writeOptions({ query }: Exchange): WriteOptions {
-  const wanted = query.get("fieldValidation") ?? "Warn";
-  if (wanted !== "Ignore" && wanted !== "Warn" && wanted !== "Strict") {
-    throw badRequest(`invalid fieldValidation "${wanted}": must be one of Ignore, Warn, Strict`);
-  }
-  const fieldValidation: FieldValidation = wanted;
-  return { isDryRun: isDryRun(query.getAll("dryRun")), fieldValidation };
 }
 
 function constant(body: Json): Revise {

@@ -10,6 +10,7 @@ import {
   own,
 } from "@heddle/apiserver/json/value";
 import type { Cause } from "@heddle/apiserver/status-error";
+import { defaultPod, defaultWorkload } from "./defaults.ts";
 import type { Strategy } from "./resource-type.ts";
 
 /** What most kinds do: nothing of their own. */
@@ -76,9 +77,8 @@ function nameLabel(object: JsonObject): void {
 
 export const SECRET: Strategy = {
   ...PLAIN,
-  prepareCreate: (object) => moveStringData(object),
+  normalize: moveStringData,
   prepareUpdate: (object, old) => {
-    moveStringData(object);
     object["type"] ??= own(old, "type") ?? "Opaque";
   },
   validate: (object) => {
@@ -99,8 +99,9 @@ export const SECRET: Strategy = {
 /** Text that clients may write in place of base64; it is never stored as such. */
 function moveStringData(object: JsonObject): void {
   const texts = own(object, "stringData");
+  // What is no text stays, for the schema to refuse.
+  if (!isObject(texts) || !Object.values(texts).every((text) => typeof text === "string")) return;
   delete object["stringData"];
-  if (!isObject(texts)) return;
   const data = ensureObject(object, "data");
   for (const [key, text] of Object.entries(texts)) {
     Object.defineProperty(data, key, {
@@ -150,6 +151,7 @@ function badKeys(object: JsonObject, path: "data" | "binaryData"): Cause[] {
 export const POD: Strategy = {
   ...PLAIN,
   hasGeneration: true,
+  normalize: defaultPod,
   prepareCreate: (object) => {
     object["status"] = { phase: "Pending" };
     const spec = ensureObject(object, "spec");
@@ -175,6 +177,7 @@ export const POD: Strategy = {
 /** Controllers of pods: the selector says which pods are theirs, and never changes. */
 export const WORKLOAD: Strategy = {
   ...GENERATED,
+  normalize: defaultWorkload,
   validate: (object) => {
     const causes: Cause[] = [];
     const selector = digObject(object, "spec", "selector");

@@ -1,3 +1,5 @@
+import type { RuleChecker } from "@heddle/apiserver/cel/rule-checker";
+import { RuleQuestions } from "@heddle/apiserver/cel/rule-questions";
 import {
   clone,
   digArray,
@@ -18,8 +20,9 @@ import { alreadyExists, forbidden, notFound, StatusError } from "@heddle/apiserv
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Place, Store, Tx } from "@heddle/apiserver/store/store";
 import type { Clock } from "@heddle/base/clock";
-import { type Admitted, admit, type FieldValidation, refuse, schemaCauses } from "./admit.ts";
+import { type Admitted, refuse, schemaCauses } from "./admit.ts";
 import { type DeleteOptions, finalizersFor } from "./delete-options.ts";
+import { Drafter, type DraftOptions, type Revise } from "./draft.ts";
 import {
   dropStatus,
   isFinished,
@@ -30,7 +33,14 @@ import {
   newFinalizers,
   takePart,
 } from "./lifecycle.ts";
-import { keepMetadata, metadataOf, stampNew, validateMetadata } from "./metadata.ts";
+import {
+  keepMetadata,
+  keepOwnersOf,
+  metadataOf,
+  setOwners,
+  stampNew,
+  validateMetadata,
+} from "./metadata.ts";
 import { generateName } from "./names.ts";
 import {
   checkDeletePreconditions,
@@ -41,11 +51,12 @@ import {
 import { toStored, toView } from "./present.ts";
 import type { Part, Target } from "./target.ts";
 
-export interface WriteOptions {
+export interface WriteOptions extends DraftOptions {
   readonly isDryRun: boolean;
-  readonly fieldValidation: FieldValidation;
   /** Of a new object, where it was told already. */
   readonly uid?: string;
+  /** Looks at what is about to be stored, and throws if its author may not store it. */
+  readonly guard?: (object: JsonObject, old: JsonObject | undefined) => void;
 }
 
 export interface Written {
@@ -61,13 +72,25 @@ export interface Deleted {
   readonly isGone: boolean;
 }
 
-/** Makes the new object out of the present one, both as the request's version shows them. */
-export type Revise = (current: JsonObject) => Json;
+/** Which part of an object is written, and how its new state is made of the present one. */
+export interface Change {
+  readonly part: Part;
+  readonly revise: Revise;
+}
 
 const PLAIN: WriteOptions = { isDryRun: false, fieldValidation: "Ignore" };
 
 /** How often a generated name that is taken is made anew. */
 const NAME_ATTEMPTS = 8;
+
+/** What a writer works with. */
+export interface WriterParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly settings: ServerSettings;
+  readonly rules: RuleChecker;
+}
 
 /** Creates, changes and deletes objects of any kind, under the rules that all kinds share. */
 export class ObjectWriter {
@@ -75,18 +98,32 @@ export class ObjectWriter {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #settings: ServerSettings;
+  readonly #rules: RuleChecker;
+  readonly #drafter: Drafter;
 
-  constructor(store: Store, registry: Registry, clock: Clock, settings: ServerSettings) {
+  constructor({ store, registry, clock, settings, rules }: WriterParts) {
     this.#store = store;
     this.#registry = registry;
     this.#clock = clock;
     this.#settings = settings;
+    this.#rules = rules;
+    this.#drafter = new Drafter(registry);
+  }
+
+  /** What a client wants of a new object, before the rules of its kind see it. Owns `body`. */
+  draft(target: Target, body: Json, options: DraftOptions): Admitted {
+    return this.#drafter.create(target, body, options, this.#nowIso());
+  }
+
+  /** What a client wants of an object that is there. */
+  redraft(target: Target, current: Entry, change: Change, options: DraftOptions): Admitted {
+    return this.#drafter.change(target, current, change, options, this.#nowIso());
   }
 
   /** @param body - Owned by the writer from now on. */
   async create(target: Target, body: Json, options: WriteOptions = PLAIN): Promise<Written> {
     const { type, view, namespace } = target;
-    const { object, warnings } = admit(body, type, view, options.fieldValidation);
+    const { object, warnings } = this.draft(target, body, options);
     const metadata = metadataOf(object);
     settleNamespace(metadata, target);
     const nowIso = this.#nowIso();
@@ -95,6 +132,8 @@ export class ObjectWriter {
     const causes = schemaCauses(object, view);
     const prefix = digString(metadata, "generateName") ?? "";
     const isGenerated = digString(metadata, "name") === undefined && prefix !== "";
+    const rules = new RuleQuestions(this.#rules, target);
+    await rules.ready(object);
     const entry = await this.#store.commit((tx) => {
       if (namespace !== "") this.#checkNamespace(tx, type, namespace);
       const stored = toStored(object, target);
@@ -106,6 +145,7 @@ export class ObjectWriter {
           ...causes,
           ...validateMetadata(stored, type),
           ...(causes.length === 0 ? (type.strategy.validate?.(stored) ?? []) : []),
+          ...rules.ask(stored, undefined, causes),
         ],
         stored,
         type,
@@ -114,9 +154,10 @@ export class ObjectWriter {
       const refusal = type.strategy.refuseCreate?.(stored, context);
       if (refusal !== undefined) throw forbidden(type, place.name, refusal);
       if (tx.get(place) !== undefined) throw alreadyExists(type, place.name);
+      options.guard?.(stored, undefined);
       return tx.set(place, inOrder(stored));
     }, options.isDryRun);
-    return { entry, warnings, isNew: true };
+    return { entry, warnings: [...warnings, ...rules.warnings], isNew: true };
   }
 
   /** Replaces the object, or its status, by what `revise` makes of it. */
@@ -130,26 +171,26 @@ export class ObjectWriter {
     const { type } = target;
     const nowIso = this.#nowIso();
     let warnings: readonly string[] = [];
+    const rules = new RuleQuestions(this.#rules, target);
+    await rules.ready(this.#preview(target, name, { part, revise }, options));
     const entry = await this.#store.commit((tx) => {
       const place = this.#place(target, name);
       const current = tx.get(place);
       if (current === undefined) throw notFound(type, name);
-      const admitted = this.#revised(target, current, revise, options);
+      const admitted = this.redraft(target, current, { part, revise }, options);
       warnings = admitted.warnings;
       checkPreconditions(type, current, metadataOf(admitted.object), name);
-      const revised = this.#merged(
-        target,
-        current,
-        admitted.object,
-        part,
-        this.#context(tx, nowIso),
-      );
+      const revised = this.#merged(target, current, admitted.object, part, {
+        ...this.#context(tx, nowIso),
+        rules,
+      });
       if (equal(revised, current.object)) return current;
+      options.guard?.(revised, current.object);
       return isFinished(revised, type)
         ? tx.remove(place, revised)
         : tx.set(place, inOrder(revised));
     }, options.isDryRun);
-    return { entry, warnings, isNew: false };
+    return { entry, warnings: [...warnings, ...rules.warnings], isNew: false };
   }
 
   /** Deletes an object, or marks it for deletion while finalizers hold it. */
@@ -176,9 +217,18 @@ export class ObjectWriter {
     }, options.isDryRun);
   }
 
-  #revised(target: Target, current: Entry, revise: Revise, options: WriteOptions): Admitted {
-    const body = revise(clone(toView(current.object, target)));
-    return admit(body, target.type, target.view, options.fieldValidation);
+  /** Of a definition, what an update would make of it as things stand: it may state rules. */
+  #preview(
+    target: Target,
+    name: string,
+    change: Change,
+    options: WriteOptions,
+  ): JsonObject | undefined {
+    if (!RuleQuestions.mayDefine(target.type)) return undefined;
+    const current = this.#store.get(this.#place(target, name));
+    return current === undefined
+      ? undefined
+      : this.redraft(target, current, change, options).object;
   }
 
   /** What will be stored, checked; `sent` is what the client wants to see. */
@@ -187,15 +237,17 @@ export class ObjectWriter {
     current: Entry,
     sent: JsonObject,
     part: Part,
-    context: ChangeContext,
+    context: ChangeContext & { readonly rules: RuleQuestions },
   ): JsonObject {
     const { type, view } = target;
     const old = current.object;
     checkIdentity(target, sent, current.name);
     const sentMetadata = metadataOf(sent);
     const object = toStored(takePart(sent, toView(old, target), part, view), target);
+    const owners = own(sentMetadata, "managedFields");
     object["metadata"] = part === "object" ? sentMetadata : clone(metadataOf(old));
     keepMetadata(object, old);
+    setOwners(object, owners);
     metadataOf(object)["resourceVersion"] = String(current.rv);
     const causes = schemaCauses(toView(object, target), view);
     if (part === "object" && causes.length === 0)
@@ -209,6 +261,8 @@ export class ObjectWriter {
       causes.push(...(type.strategy.validate?.(object) ?? []));
       causes.push(...(type.strategy.validateUpdate?.(object, old) ?? []));
     }
+    causes.push(...context.rules.ask(object, old, causes));
+    keepOwnersOf(object, old);
     if (!equal(object, old)) refuse(causes, object, type);
     return object;
   }

@@ -14,6 +14,9 @@ export const control: Command = {
       );
     }
     const { runControl } = await import("@heddle/control/main");
+    const { mapLargeBlocks } = await import("@heddle/net/native-memory");
+    // Every proxy of the mesh holds a connection.
+    mapLargeBlocks();
     const log = processLog(context, context.env("HEDDLE_LOG"), context.env("HEDDLE_LOG_FORMAT"));
     const version = clientVersion();
     await runControl(context.env, log.child("control"), context.stop, { version });

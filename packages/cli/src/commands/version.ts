@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import manifest from "../../package.json" with { type: "json" };
 import { MeshError } from "@heddle/base/errors";
 import type { KubeClient } from "@heddle/kube/client";
 import { CONFIG_MAPS, PODS, type Pod } from "@heddle/kube/types/core";
@@ -48,8 +48,7 @@ export const version: Command = {
 
 /** The one version of all packages. */
 export function clientVersion(): string {
-  const manifest = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
+  return manifest.version;
 }
 
 /** What a cluster says within a bounded time; undefined where there is none, or no answer. */

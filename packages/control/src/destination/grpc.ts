@@ -1,5 +1,6 @@
 import { Destination } from "@heddle/api/gen/destination_pb";
 import type { Log } from "@heddle/base/log";
+import type { AnswerFeed } from "@heddle/net/grpc/answer-feed";
 import type { EncodedMessage } from "@heddle/net/grpc/encoded-message";
 import type { CallContext } from "@heddle/net/grpc/handlers";
 import type { GrpcServer } from "@heddle/net/grpc/server";
@@ -58,19 +59,19 @@ class DestinationService {
     this.#options = options;
   }
 
-  get(request: Request, context: CallContext): AsyncIterable<EncodedMessage> {
+  get(request: Request, context: CallContext): AnswerFeed<EncodedMessage> {
     return this.#serve(request, context, (asked) => this.#endpointFan(request.path, asked));
   }
 
-  getProfile(request: Request, context: CallContext): AsyncIterable<EncodedMessage> {
+  getProfile(request: Request, context: CallContext): AnswerFeed<EncodedMessage> {
     return this.#serve(request, context, (asked) => this.#profileFan(request.path, asked));
   }
 
-  async *#serve(
+  #serve(
     request: Request,
     context: CallContext,
     fanOf: (asked: Asked) => Fan,
-  ): AsyncIterable<EncodedMessage> {
+  ): AnswerFeed<EncodedMessage> {
     let fan: Fan;
     try {
       fan = fanOf(this.#parse(request));
@@ -79,7 +80,7 @@ class DestinationService {
     }
     // Where there is nothing to say yet, the client must still see that it was understood.
     context.sendHeader();
-    yield* fan.open();
+    return fan.open();
   }
 
   #parse({ path, contextToken }: Request): Asked {

@@ -1,3 +1,4 @@
+import { Interner } from "@heddle/base/interner";
 import { matchesSelector } from "@heddle/kube/selector";
 import type {
   Container,
@@ -83,10 +84,17 @@ function endpointRecord(
     isReady: conditions?.ready !== false,
     hostname: hostname ?? undefined,
     zone: zone ?? undefined,
-    forZones: (hints?.forZones ?? []).map(({ name }) => name),
+    forZones: hints?.forZones?.map(({ name }) => name) ?? NO_ZONES,
     target: isKnown ? { kind, key: `${namespace}/${targetRef?.name ?? ""}` } : undefined,
   };
 }
+
+// What pods of one workload, or of one node, have in common.
+const labelSets = new Interner<PodRecord["labels"]>();
+const addressLists = new Interner<readonly string[]>();
+const portLists = new Interner<PodRecord["containerPorts"]>();
+const proxies = new Interner<NonNullable<PodRecord["proxy"]>>();
+const NO_ZONES: readonly string[] = [];
 
 export function podRecord(pod: Pod, defaults: PortSet): PodRecord {
   const { spec, status, metadata } = pod;
@@ -101,9 +109,9 @@ export function podRecord(pod: Pod, defaults: PortSet): PodRecord {
   return {
     type: "pod",
     ...nameOf(pod),
-    labels: metadata.labels ?? {},
+    labels: labelSets.of(metadata.labels ?? {}),
     ips: uniqueIps(status?.podIP, status?.podIPs),
-    hostIps: uniqueIps(status?.hostIP, status?.hostIPs),
+    hostIps: addressLists.of(uniqueIps(status?.hostIP, status?.hostIPs)),
     isHostNetwork: spec?.hostNetwork === true,
     nodeName: spec?.nodeName,
     isRunning: status?.phase === "Running" && metadata.deletionTimestamp === undefined,
@@ -111,7 +119,7 @@ export function podRecord(pod: Pod, defaults: PortSet): PodRecord {
     owner: soleOwner(pod),
     opaquePorts: opaquePorts(pod, defaults, containerPorts),
     skippedInboundPorts: parsePortSet(metadata.annotations?.[SKIP_INBOUND_PORTS] ?? ""),
-    containerPorts,
+    containerPorts: portLists.of(containerPorts),
     proxy: proxyPorts([...(spec?.containers ?? []), ...(spec?.initContainers ?? [])]),
   };
 }
@@ -223,5 +231,5 @@ function proxyPorts(containers: readonly Container[]): PodRecord["proxy"] {
   if (inboundPort === undefined || adminPort === undefined || controlPort === undefined) {
     return undefined;
   }
-  return { inboundPort, adminPort, controlPort };
+  return proxies.of({ inboundPort, adminPort, controlPort });
 }

@@ -17,13 +17,15 @@ export class PortSet {
   }
 }
 
+const NO_NAMES: ReadonlyMap<string, readonly number[]> = new Map();
+
 /**
  * Takes `25,443-445,mysql`. A name, looked up first, stands for the ports it has in `names`; items
  * that are none of these are skipped. Empty text is the empty set, which is not the default set.
  */
 export function parsePortSet(
   text: string,
-  names: ReadonlyMap<string, readonly number[]> = new Map(),
+  names: ReadonlyMap<string, readonly number[]> = NO_NAMES,
 ): PortSet {
   const ranges: PortRange[] = [];
   for (const item of text.split(",").map((part) => part.trim())) {
@@ -34,7 +36,7 @@ export function parsePortSet(
       if (range !== undefined) ranges.push(range);
     }
   }
-  return new PortSet(ranges);
+  return ranges.length === 0 ? PortSet.EMPTY : new PortSet(ranges);
 }
 
 /** Takes a list without names. @throws SyntaxError on an item that is neither number nor range. */

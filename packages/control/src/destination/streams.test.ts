@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EncodedMessage } from "@heddle/net/grpc/encoded-message";
+import { AnswerClient } from "../testing/answer-client.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { EndpointView } from "./endpoint-view.ts";
@@ -53,44 +53,41 @@ function setUp(capacity: number): {
   return { view, fan, counts, used: () => isUsed };
 }
 
-async function take(stream: AsyncIterator<EncodedMessage>): Promise<EncodedMessage> {
-  return (await stream.next()).value as EncodedMessage;
-}
-
-test("all streams of a view get the very same bytes", async () => {
+test("all streams of a view get the very same bytes", () => {
   const { view, fan } = setUp(10);
   view.set([candidate("10.0.0.1")], [], 0);
-  const streams = [fan.open(), fan.open()].map((one) => one[Symbol.asyncIterator]());
-  const [first, second] = [await take(streams[0]!), await take(streams[1]!)];
-  assert.equal(first, second);
+  const [one, other] = [AnswerClient.of(fan.open()), AnswerClient.of(fan.open())];
   view.set([candidate("10.0.0.1"), candidate("10.0.0.2")], [], 0);
-  const [third, fourth] = [await take(streams[0]!), await take(streams[1]!)];
-  assert.equal(third, fourth);
-  assert.notDeepEqual(first.message, third.message);
+  assert.equal(one.seen.length, 2);
+  assert.equal(one.seen[0], other.seen[0]);
+  assert.equal(one.seen[1], other.seen[1]);
+  assert.notEqual(one.seen[0], one.seen[1]);
 });
 
-test("[DT25] a stream whose client is too slow ends, is counted, and harms no other", async () => {
+test("[DT25] a stream whose client is too slow ends, is counted, and harms no other", () => {
   const { view, fan, counts } = setUp(2);
-  const slow = fan.open();
-  const quick = fan.open()[Symbol.asyncIterator]();
-  for (let i = 1; i <= 3; i++) {
-    view.set([candidate(`10.0.0.${i}`)], [], 0);
-    await take(quick);
-    if (i > 1) await take(quick);
-  }
-  assert.equal((await Array.fromAsync(slow)).length, 2);
+  const slowStream = fan.open();
+  const slow = AnswerClient.of(slowStream);
+  slow.isOpen = false;
+  const quick = AnswerClient.of(fan.open());
+  for (let i = 1; i <= 3; i++) view.set([candidate(`10.0.0.${i}`)], [], 0);
+  assert.deepEqual(slow.seen, []);
+  slow.isOpen = true;
+  slowStream.resume();
+  assert.deepEqual([slow.seen.length, slow.seen.at(-1)], [3, "end"]);
   assert.equal(counts.filter((one) => one === "overflowed").length, 1);
+  const before = quick.seen.length;
   view.set([], [], 0);
-  assert.ok(await take(quick));
+  assert.equal(quick.seen.length, before + 1);
 });
 
-test("a view without streams is let go", async () => {
+test("a view without streams is let go", () => {
   const { view, fan, used } = setUp(2);
   view.set([candidate("10.0.0.1")], [], 0);
-  const stream = fan.open()[Symbol.asyncIterator]();
-  await take(stream);
+  const stream = fan.open();
+  AnswerClient.of(stream);
   assert.equal(used(), true);
-  await stream.return?.();
+  stream.detach();
   assert.equal(used(), false);
 });
 

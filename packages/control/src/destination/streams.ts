@@ -1,5 +1,5 @@
 import type { EncodedMessage } from "@heddle/net/grpc/encoded-message";
-import { StreamQueue } from "../stream-queue.ts";
+import { type StreamOwner, StreamQueue } from "../stream-queue.ts";
 import { encodeAdd, encodeProfile, encodeRemove, type Http2Params } from "./encode.ts";
 import type { EndpointUpdate, EndpointView } from "./endpoint-view.ts";
 import type { ProfileView } from "./profile.ts";
@@ -20,7 +20,7 @@ export interface MessageSource {
 }
 
 /** All streams of one view: each update is encoded once, whoever waits for it. */
-export class Fan {
+export class Fan implements StreamOwner<EncodedMessage> {
   readonly #source: MessageSource;
   readonly #capacity: number;
   readonly #meter: ViewMeter;
@@ -42,7 +42,7 @@ export class Fan {
       (messages) => this.#publish(messages),
       () => this.#endAll(),
     );
-    const stream = new StreamQueue<EncodedMessage>(this.#capacity, () => this.#onClosed(stream));
+    const stream = new StreamQueue<EncodedMessage>(this.#capacity, this);
     this.#streams.add(stream);
     this.#meter.opened();
     this.#snapshot ??= this.#source.snapshot();
@@ -50,7 +50,7 @@ export class Fan {
     return stream;
   }
 
-  #onClosed(stream: StreamQueue<EncodedMessage>): void {
+  streamClosed(stream: StreamQueue<EncodedMessage>): void {
     this.#streams.delete(stream);
     this.#meter.closed();
     if (this.#streams.size > 0) return;

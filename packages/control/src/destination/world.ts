@@ -21,26 +21,35 @@ export interface ServiceProfileRecord {
   readonly rules: ProfileRules | undefined;
 }
 
-/** From an IP address to the keys of all that have it. */
+/** From an IP address to the keys of all that have it, which is nearly always one. */
 class IpIndex {
-  readonly #keys = new Map<string, Set<string>>();
+  readonly #keys = new Map<string, string | ReadonlySet<string>>();
 
   /** Ascending, so that ties are broken the same way everywhere. */
   get(ip: string): readonly string[] {
-    return [...(this.#keys.get(ip) ?? [])].sort();
+    return this.#at(ip).sort();
   }
 
   move(key: string, from: readonly string[], to: readonly string[]): void {
     for (const ip of from) {
-      const keys = this.#keys.get(ip);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#keys.delete(ip);
+      this.#set(
+        ip,
+        this.#at(ip).filter((one) => one !== key),
+      );
     }
-    for (const ip of to) {
-      const keys = this.#keys.get(ip);
-      if (keys === undefined) this.#keys.set(ip, new Set([key]));
-      else keys.add(key);
-    }
+    for (const ip of to) this.#set(ip, [...this.#at(ip), key]);
+  }
+
+  #at(ip: string): string[] {
+    const keys = this.#keys.get(ip);
+    if (keys === undefined) return [];
+    return typeof keys === "string" ? [keys] : [...keys];
+  }
+
+  #set(ip: string, keys: readonly string[]): void {
+    const [only] = keys;
+    if (only === undefined) this.#keys.delete(ip);
+    else this.#keys.set(ip, keys.length === 1 ? only : new Set(keys));
   }
 }
 

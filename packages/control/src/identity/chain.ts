@@ -59,6 +59,25 @@ export function earliestExpiryMs(certificates: readonly X509Certificate[]): numb
   return Math.min(...certificates.map((certificate) => certificate.validToDate.getTime()));
 }
 
+/**
+ * The times between which none of them begins or ceases to be valid, `nowMs` among them; both are
+ * `nowMs` if one does at this very moment.
+ */
+export function sameSpan(
+  certificates: readonly X509Certificate[],
+  nowMs: number,
+): readonly [afterMs: number, beforeMs: number] {
+  let afterMs = Number.NEGATIVE_INFINITY;
+  let beforeMs = Number.POSITIVE_INFINITY;
+  for (const { validFromDate, validToDate } of certificates) {
+    for (const edgeMs of [validFromDate.getTime(), validToDate.getTime()]) {
+      if (edgeMs <= nowMs) afterMs = Math.max(afterMs, edgeMs);
+      if (edgeMs >= nowMs) beforeMs = Math.min(beforeMs, edgeMs);
+    }
+  }
+  return [afterMs, beforeMs];
+}
+
 /** @param below - How many CA certificates stand between this one and the leaf. */
 function caProblem(certificate: X509Certificate, below: number, nowMs: number): string | undefined {
   const name = nameOf(certificate);

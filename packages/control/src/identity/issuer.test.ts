@@ -196,4 +196,12 @@ test("[5/TL07] chainProblem() says why an issuer may not issue", async () => {
     /is not a CA certificate/,
   );
   assert.match(chainProblem([], anchors, now) ?? "", /no certificate/);
+  // What is remembered holds up to the very moment at which something begins or ends to be valid.
+  const own = issuer.certificates[0]!;
+  for (const edge of [own.validFromDate, own.validToDate, anchors[0]!.validToDate]) {
+    for (const offset of [-1000, -1, 0, 1, 1000, 0, -1]) {
+      const at = edge.getTime() + offset;
+      assert.equal(issuer.problem(anchors, at), chainProblem(issuer.certificates, anchors, at));
+    }
+  }
 });

@@ -20,7 +20,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
-import { chainProblem, earliestExpiryMs, parseCertificates } from "./chain.ts";
+import { chainProblem, earliestExpiryMs, parseCertificates, sameSpan } from "./chain.ts";
 
 /** What a leaf is to say. Whoever asks has checked that the key's owner may have the name. */
 export interface LeafRequest {
@@ -44,6 +44,20 @@ export interface IssuedLeaf {
   readonly serial: string;
 }
 
+/** What a chain was found to be, good for any time between two that it depends on. */
+interface Verdict {
+  readonly anchors: readonly X509Certificate[];
+  readonly afterMs: number;
+  readonly beforeMs: number;
+  readonly problem: string | undefined;
+}
+
+/** The same in all leaves. */
+const LEAF_USAGES: readonly Extension[] = [
+  new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
+  new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+];
+
 /** Signs leaves with one CA key. Immutable: a rotated Secret gives a new issuer. */
 export class Issuer {
   readonly certificates: readonly X509Certificate[];
@@ -51,6 +65,7 @@ export class Issuer {
   readonly #signing: webcrypto.EcdsaParams | { name: string; hash: string };
   readonly #parsed: ParsedCertificate;
   readonly #authorityKeyId: Extension;
+  #verdict: Verdict | undefined;
 
   /** Use `loadIssuer`. */
   constructor(
@@ -71,7 +86,14 @@ export class Issuer {
 
   /** Why this issuer may not issue now; undefined if it may. */
   problem(anchors: readonly X509Certificate[], nowMs: number): string | undefined {
-    return chainProblem(this.certificates, anchors, nowMs);
+    const known = this.#verdict;
+    if (known?.anchors === anchors && known.afterMs < nowMs && nowMs < known.beforeMs) {
+      return known.problem;
+    }
+    const problem = chainProblem(this.certificates, anchors, nowMs);
+    const [afterMs, beforeMs] = sameSpan([...this.certificates, ...anchors], nowMs);
+    this.#verdict = { anchors, afterMs, beforeMs, problem };
+    return problem;
   }
 
   /** @throws MeshError if nothing would be left of the leaf's life. */
@@ -96,11 +118,7 @@ export class Issuer {
       signingKey: this.#key,
       signingAlgorithm: this.#signing,
       extensions: [
-        new KeyUsagesExtension(
-          KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment,
-          true,
-        ),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+        ...LEAF_USAGES,
         this.#authorityKeyId,
         // RFC 5280 section 4.1.2.6: critical where it is the only name.
         new SubjectAlternativeNameExtension([name], !hasSubject),

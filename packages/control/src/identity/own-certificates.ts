@@ -44,6 +44,9 @@ interface Held {
   expiresMs: number;
 }
 
+/** Fits the smallest buffer that the runtime makes; only a stream's snapshot is longer. */
+const MAX_TLS_WRITE_BYTES = 15_000;
+
 /** The certificates that our ports serve with, one per name, kept fresh. */
 export class OwnCertificates implements AsyncDisposable {
   readonly #issuer: OwnIssuer;
@@ -178,7 +181,12 @@ export class OwnCertificates implements AsyncDisposable {
       held.credentials = credentials;
       // Tools want their `h2` to be chosen; proxies offer nothing.
       const alpn = ["h2"];
-      held.terminator = new TlsTerminator({ credentials, alpn, clock: this.#clock });
+      held.terminator = new TlsTerminator({
+        credentials,
+        alpn,
+        clock: this.#clock,
+        maxTlsWriteBytes: MAX_TLS_WRITE_BYTES,
+      });
     } else {
       held.credentials.set(material);
     }

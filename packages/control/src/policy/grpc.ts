@@ -16,6 +16,7 @@ import { type Audience, encodeServer } from "./inbound/encode.ts";
 import { Latest } from "./latest.ts";
 import { type Destination, keyOfDestination, type OutboundIndex } from "./outbound/core.ts";
 import { encodePolicy } from "./outbound/encode.ts";
+import type { EntryCache } from "./outbound/entry-cache.ts";
 import { parseWorkloadToken, type WorkloadToken } from "./workload-token.ts";
 
 export interface PolicyAnswers {
@@ -24,6 +25,8 @@ export interface PolicyAnswers {
   readonly cells: Cells<EncodedMessage>;
   /** Of SPIFFE ids that this mesh issues. */
   readonly trustDomain: string;
+  /** Of outbound policies with very many routes. */
+  readonly routes: EntryCache;
   /** Whether the indexes know all there is. */
   readonly isReady: () => boolean;
 }
@@ -40,9 +43,7 @@ export function inboundHandlers(answers: PolicyAnswers): Handlers<typeof Inbound
       );
     },
     watchPort: (request, context) =>
-      watch(answers, context.signal, "unknown server", () =>
-        inboundQuestion(answers, request, context),
-      ),
+      watch(answers, "unknown server", () => inboundQuestion(answers, request, context)),
   };
 }
 
@@ -56,8 +57,7 @@ export function outboundHandlers(answers: PolicyAnswers): Handlers<typeof Outbou
         "No such service",
       );
     },
-    watch: (request, context) =>
-      watch(answers, context.signal, "No such service", () => outboundQuestion(answers, request)),
+    watch: (request) => watch(answers, "No such service", () => outboundQuestion(answers, request)),
   };
 }
 
@@ -67,22 +67,18 @@ interface Question {
   readonly compute: Compute<EncodedMessage>;
 }
 
-async function* watch(
+function watch(
   answers: PolicyAnswers,
-  signal: AbortSignal,
   notFound: string,
   ask: () => Question,
-): AsyncGenerator<EncodedMessage, void, undefined> {
+): Latest<EncodedMessage> {
   requireReady(answers);
   const { key, compute } = ask();
   const latest = new Latest<EncodedMessage>();
   const unsubscribe = answers.cells.subscribe(key, compute, latest);
   if (unsubscribe === undefined) throw new GrpcError(GrpcStatus.notFound, notFound);
-  try {
-    yield* latest.messages(signal);
-  } finally {
-    unsubscribe();
-  }
+  latest.onDetach = unsubscribe;
+  return latest;
 }
 
 /** What is not known yet must not be answered: nothing fails open while lists are read. */
@@ -118,7 +114,7 @@ function inboundQuestion(
   };
 }
 
-function outboundQuestion({ outbound }: PolicyAnswers, request: TrafficSpec): Question {
+function outboundQuestion({ outbound, routes }: PolicyAnswers, request: TrafficSpec): Question {
   const { namespace } = workloadOf(request.sourceWorkload);
   const destination = destinationOf(outbound, request, namespace);
   if (destination === undefined) throw new GrpcError(GrpcStatus.notFound, "No such service");
@@ -126,7 +122,7 @@ function outboundQuestion({ outbound }: PolicyAnswers, request: TrafficSpec): Qu
     key: `outbound ${namespace} ${keyOfDestination(destination)}`,
     compute: (track) => {
       const policy = outbound.policy(destination, namespace, track);
-      return policy === "gone" ? "gone" : encodePolicy(policy);
+      return policy === "gone" ? "gone" : encodePolicy(policy, routes);
     },
   };
 }

@@ -1,54 +1,56 @@
+import type { AnswerFeed, AnswerSink } from "@heddle/net/grpc/answer-feed";
 import type { Framed, Subscriber } from "./cells.ts";
 
 /**
  * What a stream has yet to send: the latest message, and nothing of those before it. A reader that
  * is slow skips what was overtaken, and holds nothing up.
  */
-export class Latest<M extends Framed> implements Subscriber<M> {
+export class Latest<M extends Framed> implements Subscriber<M>, AnswerFeed<M> {
   #pending: M | undefined;
   #sent: M | undefined;
   #isOver = false;
-  #wake: (() => void) | undefined;
+  #sink: AnswerSink<M> | undefined;
+  /** Called when the reader leaves; not after `gone`. */
+  onDetach: (() => void) | undefined;
 
   value(message: M): void {
     this.#pending = message;
-    this.#wake?.();
+    this.resume();
   }
 
+  /** What is pending is still sent first. */
   gone(): void {
     this.#isOver = true;
-    this.#wake?.();
+    this.resume();
   }
 
-  /** What is pending is still sent first. Ends at `gone`, or when the signal aborts. */
-  async *messages(signal: AbortSignal): AsyncGenerator<M, void, undefined> {
-    const wake = (): void => this.#wake?.();
-    signal.addEventListener("abort", wake);
-    try {
-      while (!signal.aborted) {
-        const next = this.#pending;
-        this.#pending = undefined;
-        if (next !== undefined && next !== this.#sent) {
-          // Equal messages are one object: there and back again is no change to the reader.
-          this.#sent = next;
-          yield next;
-        } else if (next === undefined) {
-          if (this.#isOver) return;
-          await this.#changed(signal);
-        }
+  attach(sink: AnswerSink<M>): void {
+    this.#sink = sink;
+    this.resume();
+  }
+
+  resume(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    const next = this.#pending;
+    if (next !== undefined && sink.isOpen) {
+      this.#pending = undefined;
+      // Equal messages are one object: there and back again is no change to the reader.
+      if (next !== this.#sent) {
+        this.#sent = next;
+        sink.send(next);
       }
-    } finally {
-      signal.removeEventListener("abort", wake);
+    }
+    if (this.#isOver && this.#pending === undefined) {
+      this.#sink = undefined;
+      sink.complete(undefined);
     }
   }
 
-  #changed(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve();
-      };
-      if (signal.aborted) this.#wake();
-    });
+  detach(): void {
+    this.#sink = undefined;
+    this.#pending = undefined;
+    this.onDetach?.();
+    this.onDetach = undefined;
   }
 }

@@ -33,5 +33,5 @@ export function parsePortSet(text: string): PortSet {
     }
     ranges.push({ from, to });
   }
-  return new PortSet(ranges);
+  return ranges.length === 0 ? PortSet.EMPTY : new PortSet(ranges);
 }

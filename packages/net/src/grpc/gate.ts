@@ -1,25 +1,39 @@
 import type { Flow } from "../http.ts";
 
-/** Makes a sender that can await out of a `Flow`: while it is paused, `opened` waits. */
+/** A sender that is told. */
+export interface GateOwner {
+  /** It may go on. Not called by `release`. */
+  gateOpened(): void;
+}
+
+/** Makes a sender that can await, or be told, out of a `Flow`. */
 export class Gate implements Flow {
+  readonly #owner: GateOwner | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
   #isReleased = false;
+
+  constructor(owner?: GateOwner) {
+    this.#owner = owner;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
 
   pause(): void {
     this.#isPaused = !this.#isReleased;
   }
 
   resume(): void {
-    this.#isPaused = false;
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
+    this.#open();
+    this.#owner?.gateOpened();
   }
 
   /** Opens it for good: nobody is interested any more in what the sender has. */
   release(): void {
     this.#isReleased = true;
-    this.resume();
+    this.#open();
   }
 
   /** Undefined if the sender may go on at once. */
@@ -27,5 +41,11 @@ export class Gate implements Flow {
     if (!this.#isPaused) return undefined;
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;
+  }
+
+  #open(): void {
+    this.#isPaused = false;
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
   }
 }

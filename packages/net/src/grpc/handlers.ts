@@ -9,6 +9,7 @@ import type {
 } from "@bufbuild/protobuf";
 import type { HeaderMap } from "@heddle/wire/http/headers";
 import type { PeerCredentials, SocketAddress } from "../transport.ts";
+import type { AnswerFeed } from "./answer-feed.ts";
 import type { EncodedMessage } from "./encoded-message.ts";
 
 /** Who calls, as the connection knows it. */
@@ -26,7 +27,10 @@ export interface CallContext {
   /** `/package.Service/Method` */
   readonly path: string;
   readonly authority: string;
-  /** Every header field of the request, those of the protocol included. */
+  /**
+   * Every header field of the request, those of the protocol included. Forgotten once a feed of
+   * answers is attached.
+   */
   readonly metadata: HeaderMap;
   readonly peer: GrpcPeer;
   /**
@@ -47,19 +51,19 @@ export interface CallContext {
 /** What a handler may answer with: a message, the fields of one, or one that is encoded already. */
 export type Answer<O extends DescMessage> = MessageInitShape<O> | EncodedMessage;
 
+/** Many answers: iterated over, or pushed. */
+export type Answers<O extends DescMessage> = AsyncIterable<Answer<O>> | AnswerFeed<Answer<O>>;
+
 /** The handler of one method, by its kind. */
 export type Handler<M> =
   M extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, context: CallContext) => Promise<Answer<O>>
     : M extends DescMethodServerStreaming<infer I, infer O>
-      ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<Answer<O>>
+      ? (request: MessageShape<I>, context: CallContext) => Answers<O>
       : M extends DescMethodClientStreaming<infer I, infer O>
         ? (requests: AsyncIterable<MessageShape<I>>, context: CallContext) => Promise<Answer<O>>
         : M extends DescMethodBiDiStreaming<infer I, infer O>
-          ? (
-              requests: AsyncIterable<MessageShape<I>>,
-              context: CallContext,
-            ) => AsyncIterable<Answer<O>>
+          ? (requests: AsyncIterable<MessageShape<I>>, context: CallContext) => Answers<O>
           : never;
 
 /** The handlers of a service. What is left out answers UNIMPLEMENTED. */
@@ -71,4 +75,4 @@ export type Handlers<S extends { readonly method: object }> = {
 export type AnyHandler = (
   request: unknown,
   context: CallContext,
-) => Promise<Answer<DescMessage>> | AsyncIterable<Answer<DescMessage>>;
+) => Promise<Answer<DescMessage>> | Answers<DescMessage>;

@@ -2,9 +2,10 @@ import { create, type DescMethod, fromBinary, type Message, toBinary } from "@bu
 import type { MeshError } from "@heddle/base/errors";
 import { HeaderMap } from "@heddle/wire/http/headers";
 import type { BodySink, Flow, RequestHead, ResponseSink } from "../http.ts";
+import { type AnswerFeed, type AnswerSink, isFeed } from "./answer-feed.ts";
 import { EncodedMessage } from "./encoded-message.ts";
 import { GrpcError, toGrpcError } from "./error.ts";
-import { Gate } from "./gate.ts";
+import { Gate, type GateOwner } from "./gate.ts";
 import type { Answer, AnyHandler, CallContext, GrpcPeer } from "./handlers.ts";
 import { Incoming } from "./incoming.ts";
 import { MessageReader } from "./message-reader.ts";
@@ -42,19 +43,21 @@ export interface ServerCallOptions {
 }
 
 /** One call on the server's side: takes the request's body, runs the handler, sends the answer. */
-export class ServerCall implements BodySink, CallContext {
+export class ServerCall implements BodySink, CallContext, AnswerSink<ServedAnswer>, GateOwner {
   readonly path: string;
   readonly authority: string;
-  readonly metadata: HeaderMap;
   readonly peer: GrpcPeer;
-  readonly header: HeaderMap = new HeaderMap();
-  readonly trailer: HeaderMap = new HeaderMap();
+  #metadata: HeaderMap;
+  /** Most calls have neither. */
+  #header: HeaderMap | undefined;
+  #trailer: HeaderMap | undefined;
   readonly #host: CallHost;
   readonly #served: ServedMethod;
   readonly #flow: Flow;
   readonly #response: ResponseSink;
-  readonly #reader: MessageReader;
-  readonly #gate: Gate = new Gate();
+  /** Until the request is complete. */
+  #reader: MessageReader | undefined;
+  readonly #gate: Gate = new Gate(this);
   /** Of a method whose requests are streamed. */
   readonly #requests: Incoming<Message> | undefined;
   readonly #deadlineMs: number | undefined;
@@ -67,7 +70,8 @@ export class ServerCall implements BodySink, CallContext {
   #controller: AbortController | undefined;
   /** Why it was cut short. */
   #reason: GrpcError | undefined;
-  #answers: AsyncIterator<Answer<DescMethod["output"]>> | undefined;
+  #answers: AsyncIterator<ServedAnswer> | undefined;
+  #feed: AnswerFeed<ServedAnswer> | undefined;
   #headSent = false;
   #isFinished = false;
 
@@ -79,7 +83,7 @@ export class ServerCall implements BodySink, CallContext {
     this.#response = response;
     this.path = head.path;
     this.authority = head.authority;
-    this.metadata = head.headers;
+    this.#metadata = head.headers;
     this.peer = peer;
     this.#reader = new MessageReader(host.maxMessageBytes, (bytes) => this.#onMessage(bytes));
     if (!hasOneRequest(served.method)) {
@@ -91,6 +95,20 @@ export class ServerCall implements BodySink, CallContext {
       this.#deadlineMs = host.nowMs() + timeoutMs;
       if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(() => this.#onDeadline(), timeoutMs);
     }
+  }
+
+  get metadata(): HeaderMap {
+    return this.#metadata;
+  }
+
+  get header(): HeaderMap {
+    this.#header ??= new HeaderMap();
+    return this.#header;
+  }
+
+  get trailer(): HeaderMap {
+    this.#trailer ??= new HeaderMap();
+    return this.#trailer;
   }
 
   /** Whether it goes on for as long as the handler likes, and not only until one answer. */
@@ -124,7 +142,7 @@ export class ServerCall implements BodySink, CallContext {
   data(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isFinished) return;
     try {
-      this.#reader.feed(bytes, start, end);
+      this.#reader?.feed(bytes, start, end);
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
       this.finish(error);
@@ -134,7 +152,10 @@ export class ServerCall implements BodySink, CallContext {
   end(): void {
     if (this.#isFinished) return;
     clearTimeout(this.#requestTimer);
-    if (this.#reader.isPartial) {
+    this.#requestTimer = undefined;
+    const isPartial = this.#reader?.isPartial === true;
+    this.#reader = undefined;
+    if (isPartial) {
       this.finish(
         new GrpcError(GrpcStatus.internal, "Cannot read message: the request ended in it"),
       );
@@ -144,7 +165,11 @@ export class ServerCall implements BodySink, CallContext {
       this.finish(
         new GrpcError(GrpcStatus.unimplemented, "Cannot call: there is no request message"),
       );
-    } else void this.#run(this.#request);
+    } else {
+      const request = this.#request;
+      this.#request = undefined;
+      void this.#run(request);
+    }
   }
 
   /** The client lost interest, or was lost. */
@@ -158,7 +183,7 @@ export class ServerCall implements BodySink, CallContext {
     if (this.#headSent || this.#isFinished) return;
     const headers = new HeaderMap();
     headers.append("content-type", "application/grpc");
-    copyMetadata(this.header, headers);
+    if (this.#header !== undefined) copyMetadata(this.#header, headers);
     this.#headSent = true;
     const head = { status: 200, version: "2", headers, contentLength: -1 } as const;
     this.#response.head(head, this.#gate);
@@ -173,12 +198,17 @@ export class ServerCall implements BodySink, CallContext {
     else sendTrailersOnly(this.#response, trailers);
   }
 
+  complete(error: GrpcError | undefined): void {
+    this.#feed = undefined;
+    this.finish(error);
+  }
+
   #trailers(error: GrpcError | undefined): HeaderMap {
     try {
-      const trailers = encodeTrailers(error, this.trailer);
-      if (this.#headSent) return trailers;
+      const trailers = encodeTrailers(error, this.#trailer);
+      if (this.#headSent || this.#header === undefined) return trailers;
       const all = new HeaderMap();
-      copyMetadata(this.header, all);
+      copyMetadata(this.#header, all);
       for (let i = 0; i < trailers.size; i++) all.append(trailers.nameAt(i), trailers.valueAt(i));
       return all;
     } catch (thrown) {
@@ -208,6 +238,9 @@ export class ServerCall implements BodySink, CallContext {
 
   /** Tells a stream of answers that nobody reads it any more. */
   #leave(): void {
+    const feed = this.#feed;
+    this.#feed = undefined;
+    feed?.detach();
     const answers = this.#answers;
     this.#answers = undefined;
     answers?.return?.().then(undefined, (thrown: unknown) => this.#onLate(thrown));
@@ -236,8 +269,12 @@ export class ServerCall implements BodySink, CallContext {
   async #run(request: Message | Incoming<Message>): Promise<void> {
     try {
       const answer = this.#served.handler(request, this);
+      if (isFeed<ServedAnswer>(answer)) {
+        this.#attach(answer);
+        return;
+      }
       if (Symbol.asyncIterator in answer) await this.#sendAll(answer[Symbol.asyncIterator]());
-      else this.#send(await answer);
+      else this.send(await answer);
       this.finish(undefined);
     } catch (thrown) {
       if (this.#isFinished) this.#onLate(thrown);
@@ -245,7 +282,7 @@ export class ServerCall implements BodySink, CallContext {
     }
   }
 
-  async #sendAll(answers: AsyncIterator<Answer<DescMethod["output"]>>): Promise<void> {
+  async #sendAll(answers: AsyncIterator<ServedAnswer>): Promise<void> {
     this.#answers = answers;
     while (!this.#isFinished) {
       const next = await answers.next();
@@ -253,20 +290,38 @@ export class ServerCall implements BodySink, CallContext {
         this.#answers = undefined;
         return;
       }
-      this.#send(next.value);
+      this.send(next.value);
       const opened = this.#gate.opened();
       if (opened !== undefined) await opened;
     }
   }
 
-  #send(answer: Answer<DescMethod["output"]>): void {
+  #attach(feed: AnswerFeed<ServedAnswer>): void {
+    if (this.#isFinished) {
+      feed.detach();
+      return;
+    }
+    this.#feed = feed;
+    this.#metadata = NO_METADATA;
+    feed.attach(this);
+  }
+
+  gateOpened(): void {
+    this.#feed?.resume();
+  }
+
+  get isOpen(): boolean {
+    return !this.#gate.isPaused;
+  }
+
+  send(answer: ServedAnswer): void {
     if (this.#isFinished) return;
     const { frame } = answer instanceof EncodedMessage ? answer : this.#encode(answer);
     this.sendHeader();
     this.#response.data(frame, 0, frame.length);
   }
 
-  #encode(answer: Exclude<Answer<DescMethod["output"]>, EncodedMessage>): EncodedMessage {
+  #encode(answer: Exclude<ServedAnswer, EncodedMessage>): EncodedMessage {
     const { output } = this.#served.method;
     return new EncodedMessage(toBinary(output, create(output, answer)));
   }
@@ -288,6 +343,9 @@ export class ServerCall implements BodySink, CallContext {
   }
 }
 
+type ServedAnswer = Answer<DescMethod["output"]>;
+
+const NO_METADATA = new HeaderMap();
 const SLOW_REQUEST = "Cannot read request: it took too long to come";
 
 /** An answer without a body: its head is its trailers. */

@@ -6,7 +6,8 @@ import { DEFAULT_TURN, type Turn } from "../turn.ts";
 
 /** Enough for what one turn sends on a busy connection; larger bursts are written in between. */
 export const SLAB_BYTES = 65_536;
-const MAX_IDLE_SLABS = 16;
+/** As many connections send in one turn without new memory. */
+const MAX_IDLE_SLABS = 64;
 
 export interface Http2RuntimeOptions {
   readonly turn?: Turn;

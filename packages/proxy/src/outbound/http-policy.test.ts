@@ -302,7 +302,7 @@ test("[M38] the response timeout bounds the wait for the head", async () => {
 });
 
 test("[M45] three failures shut an endpoint, a probe that succeeds opens it", async () => {
-  const policy = detect(web, { accrual: consecutiveFailures(3, 400, 60_000) });
+  const policy = detect(web, { accrual: consecutiveFailures(3, 2_000, 60_000) });
   let status = 500;
   await using scene = await stage(policy, () => ({ status }));
   for (let i = 0; i < 3; i++) assert.equal((await ask(scene.port)).status, 500);

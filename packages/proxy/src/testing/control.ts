@@ -11,7 +11,8 @@ import { type Listener, startListener } from "@heddle/net/listener";
 import type { SocketAddress } from "@heddle/net/transport";
 import { Script } from "./script.ts";
 
-type StreamOf<H> = H extends (...args: never[]) => AsyncIterable<infer A> ? A : never;
+type StreamOf<H> = H extends (...args: never[]) => infer R ? ItemOf<R> : never;
+type ItemOf<R> = R extends AsyncIterable<infer A> ? A : never;
 type Answers<S extends { readonly method: object }, M extends keyof Handlers<S>> = StreamOf<
   NonNullable<Handlers<S>[M]>
 >;

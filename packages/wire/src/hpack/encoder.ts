@@ -56,6 +56,9 @@ const SHORT_SECRET_CHARS = 20;
 const MAX_NAMES = 512;
 /** A value's hash reads about so many of its characters. */
 const HASHED_CHARS = 8;
+/** Both are powers of two. */
+const PLACES_PER_ENTRY = 4;
+const NO_PLACES = new Float64Array(0);
 
 /**
  * HPACK, sending (RFC 7541). Holds the dynamic table of one direction of one connection: what is
@@ -75,8 +78,11 @@ export class HpackEncoder {
   #ringSlots: (NameSlot | undefined)[] = [];
   #ringValues: string[] = [];
   #ringSizes: number[] = [];
-  /** Sequence numbers by the hash of the value. Those of evicted entries stay, and are recognized. */
-  readonly #places: Float64Array;
+  /**
+   * Sequence numbers by the hash of the value. Those of evicted entries stay, and are recognized.
+   * None until there is an entry: most connections that wait have next to nothing in their table.
+   */
+  #places: Float64Array = NO_PLACES;
   #inserted = 0;
   #count = 0;
   /** The smallest limit since the last block, if the peer has to be told one. */
@@ -89,7 +95,6 @@ export class HpackEncoder {
   constructor(maxTableBytes = 4096, useHuffman = false) {
     this.#maxTableBytes = maxTableBytes;
     this.#useHuffman = useHuffman;
-    this.#places = new Float64Array(placesFor(maxTableBytes));
     if (maxTableBytes < this.#tableLimit) this.setPeerLimit(maxTableBytes);
   }
 
@@ -242,7 +247,7 @@ export class HpackEncoder {
     this.#count++;
     this.#tableBytes += size;
     slot.newest = sequence;
-    this.#places[hashOf(value) & (this.#places.length - 1)] = sequence;
+    this.#place(value, sequence);
   }
 
   #evict(needed: number): void {
@@ -272,6 +277,16 @@ export class HpackEncoder {
     this.#ringSlots = slots;
     this.#ringValues = values;
     this.#ringSizes = sizes;
+    this.#places = new Float64Array(length * PLACES_PER_ENTRY);
+    // The oldest first: a place is its newest entry's.
+    for (let age = this.#count - 1; age >= 0; age--) {
+      const sequence = this.#inserted - age;
+      this.#place(values[sequence & (length - 1)]!, sequence);
+    }
+  }
+
+  #place(value: string, sequence: number): void {
+    this.#places[hashOf(value) & (this.#places.length - 1)] = sequence;
   }
 
   #newSlot(name: string): NameSlot {
@@ -295,13 +310,6 @@ export class HpackEncoder {
   #forgetNames(): void {
     for (const [name, slot] of this.#slots) if (!this.#hasEntry(slot)) this.#slots.delete(name);
   }
-}
-
-/** Four places for each entry that fits, by their smallest size. A power of two. */
-function placesFor(tableBytes: number): number {
-  let places = 64;
-  while (places < (tableBytes / FIELD_OVERHEAD) * 4) places *= 2;
-  return places;
 }
 
 function hashOf(value: string): number {

@@ -14,7 +14,7 @@ import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
-import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
+import { newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
 import { type IdentityNames, meshTlsOf, networksOf, serverClientsOf } from "./authentication.ts";
 import { authenticatedTwin, type DefaultPolicy } from "./default-policy.ts";
@@ -44,6 +44,14 @@ interface LimitEntry extends RateLimit {
   readonly server: string;
   readonly accepted: boolean;
 }
+
+/** Kinds without which less is allowed. */
+const GRANTS: ReadonlySet<string> = new Set([
+  "ServerAuthorization",
+  "AuthorizationPolicy",
+  "MeshTLSAuthentication",
+  "NetworkAuthentication",
+]);
 
 /** Any change to an authentication: policies of every namespace may refer to it. */
 const AUTHENTICATIONS: Dependency = "authentications";
@@ -186,7 +194,7 @@ export class InboundIndex {
   /** @param group - `policy.linkerd.io` or `gateway.networking.k8s.io`. */
   setHttpRoute(group: string, route: HttpRoute): void {
     this.#apply(this.#httpRoutes[group]!, "HTTPRoute", route, (object) =>
-      inboundRouteOf(group, "HTTPRoute", object, httpMatchOf),
+      inboundRouteOf(group, "HTTPRoute", object, newHttpMatchOf()),
     );
   }
 
@@ -196,7 +204,7 @@ export class InboundIndex {
 
   setGrpcRoute(route: GrpcRoute): void {
     this.#apply(this.#grpcRoutes, "GRPCRoute", route, (object) =>
-      inboundRouteOf(GATEWAY_GROUP, "GRPCRoute", object, grpcMatchOf),
+      inboundRouteOf(GATEWAY_GROUP, "GRPCRoute", object, newGrpcMatchOf()),
     );
   }
 
@@ -370,8 +378,13 @@ export class InboundIndex {
     fact: Dependency = factOf(kind, object.metadata.namespace ?? "", object.metadata.name ?? ""),
   ): void {
     const entry = readObject(kind, object, read, this.#events.unreadable);
-    if (entry === undefined) return;
     const { namespace, name } = identityOf(object);
+    if (entry === undefined) {
+      // What it granted before was taken back, perhaps. Servers and routes hold on: without them
+      // more could be allowed than with them.
+      if (GRANTS.has(kind)) this.#remove(entries, kind, namespace, name, fact);
+      return;
+    }
     entries.set(namespace, name, entry);
     this.#events.touched(fact);
   }

@@ -1,3 +1,4 @@
+import { Interner } from "@heddle/base/interner";
 import type { Container, Pod, Probe } from "@heddle/kube/types/core";
 import type { ExternalWorkload } from "@heddle/kube/types/linkerd";
 import type { Annotations } from "../annotations.ts";
@@ -23,6 +24,11 @@ export interface Workload {
   readonly probes: ReadonlyMap<number, ReadonlySet<string>>;
 }
 
+// Most pods have neither, and there are very many pods.
+const NO_PORTS: Workload["namedPorts"] = new Map();
+const NO_PROBES: Workload["probes"] = new Map();
+const labelSets = new Interner<Workload["labels"]>();
+
 export function podWorkload(pod: Pod, onBad: (problem: string) => void): Workload {
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
   const namedPorts = new Map<string, Set<number>>();
@@ -34,7 +40,12 @@ export function podWorkload(pod: Pod, onBad: (problem: string) => void): Workloa
     }
     addProbes(probes, container);
   }
-  return { kind: "pod", namedPorts, probes, ...common(pod, onBad) };
+  return {
+    kind: "pod",
+    namedPorts: namedPorts.size === 0 ? NO_PORTS : namedPorts,
+    probes: probes.size === 0 ? NO_PROBES : probes,
+    ...common(pod, onBad),
+  };
 }
 
 export function externalWorkload(
@@ -48,7 +59,7 @@ export function externalWorkload(
   return {
     kind: "external-workload",
     namedPorts,
-    probes: new Map(),
+    probes: NO_PROBES,
     ...common(workload, onBad),
   };
 }
@@ -66,7 +77,7 @@ function common(
   return {
     namespace,
     name,
-    labels,
+    labels: labelSets.of(labels),
     defaultPolicy,
     opaquePorts: portsOf(annotations, OPAQUE_PORTS, onBad),
     requireIdentityPorts: portsOf(
