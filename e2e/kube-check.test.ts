@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { requestToken } from "@heddle/kube/account-token";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
-import { PODS } from "@heddle/kube/types/core";
+import { type ContainerStatus, PODS } from "@heddle/kube/types/core";
 import { type KubeObject, type Resource, resource } from "@heddle/kube/types/meta";
 import { ROOT } from "../scripts/test-suites.ts";
 import { toolPath } from "../scripts/tools.ts";
@@ -120,11 +120,11 @@ async function pretendRunning(client: KubeClient, deployment: Deployment): Promi
     },
     spec,
   });
-  const running = ({ name, image }: Container): object => ({
+  const running = ({ name, image }: Container): ContainerStatus => ({
     ...{ name, image, imageID: "", restartCount: 0, ready: true, started: true },
     state: { running: {} },
   });
-  const ended = ({ name, image }: Container): object => ({
+  const ended = ({ name, image }: Container): ContainerStatus => ({
     ...{ name, image, imageID: "", restartCount: 0, ready: true },
     state: { terminated: { exitCode: 0, reason: "Completed" } },
   });

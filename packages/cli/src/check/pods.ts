@@ -1,5 +1,6 @@
+import type { ContainerStatus } from "@heddle/kube/types/core";
 import { failed, PASSED, type Verdict } from "./check.ts";
-import type { CheckedContainer, CheckedPod, ContainerStatus } from "./resources.ts";
+import type { CheckedContainer, CheckedPod } from "./resources.ts";
 
 export const PROXY_CONTAINER = "linkerd-proxy";
 const PROXY_VERSION = "linkerd.io/proxy-version";
@@ -29,7 +30,7 @@ export function podState({ spec, status }: CheckedPod): string {
   });
   if (initializing !== undefined) {
     const { waiting, terminated } = initializing.state ?? {};
-    const reason = terminated === undefined ? waiting?.reason : (terminated.reason ?? "Error");
+    const reason = terminated == null ? waiting?.reason : (terminated.reason ?? "Error");
     const isPlain = reason === undefined || reason === "PodInitializing";
     return isPlain ? "Init" : `Init:${reason}`;
   }
@@ -38,7 +39,7 @@ export function podState({ spec, status }: CheckedPod): string {
   let isRunning = false;
   for (const { state: of, ready } of status?.containerStatuses ?? []) {
     if (of?.waiting?.reason !== undefined) state = of.waiting.reason;
-    else if (of?.terminated !== undefined) state = of.terminated.reason ?? "Error";
+    else if (of?.terminated != null) state = of.terminated.reason ?? "Error";
     else if (ready === true) isRunning = true;
   }
   // One of several containers has ended as it should.

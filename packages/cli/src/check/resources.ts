@@ -7,19 +7,6 @@ export const COMPONENT = "linkerd.io/control-plane-component";
 export const EXTENSION = "linkerd.io/extension";
 export const CREATED_BY = "linkerd.io/created-by";
 
-export interface ContainerState {
-  readonly waiting?: { readonly reason?: string };
-  readonly running?: object;
-  readonly terminated?: { readonly reason?: string; readonly exitCode?: number };
-}
-
-export interface ContainerStatus {
-  readonly name: string;
-  readonly ready?: boolean;
-  readonly started?: boolean | null;
-  readonly state?: ContainerState;
-}
-
 export interface CheckedContainer extends Omit<Container, "env"> {
   readonly image?: string;
   readonly env?: readonly (EnvVar & { readonly valueFrom?: object })[];
@@ -33,8 +20,6 @@ export interface CheckedPod extends KubeObject {
   readonly status?: NonNullable<Pod["status"]> & {
     /** `Evicted`, `Shutdown`, …: why the pod as a whole is in its phase. */
     readonly reason?: string;
-    readonly containerStatuses?: readonly ContainerStatus[];
-    readonly initContainerStatuses?: readonly ContainerStatus[];
   };
 }
 

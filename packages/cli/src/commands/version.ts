@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
-import manifest from "../../package.json" with { type: "json" };
 import { MeshError } from "@heddle/base/errors";
 import type { KubeClient } from "@heddle/kube/client";
 import { CONFIG_MAPS, PODS, type Pod } from "@heddle/kube/types/core";
+import manifest from "../../package.json" with { type: "json" };
 import { CLUSTER_OPTIONS, clusterClient, controlNamespace } from "../cluster.ts";
 import type { CliContext, Command } from "../command.ts";
 import { goArgs } from "../go-flags.ts";

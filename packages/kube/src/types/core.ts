@@ -75,6 +75,7 @@ export interface Pod extends KubeObject {
     readonly hostIP?: string;
     readonly hostIPs?: readonly { readonly ip?: string }[];
     readonly conditions?: readonly Condition[];
+    readonly containerStatuses?: readonly ContainerStatus[];
     readonly initContainerStatuses?: readonly ContainerStatus[];
   };
 }
@@ -82,7 +83,16 @@ export interface Pod extends KubeObject {
 /** Only what somebody here reads of it. */
 export interface ContainerStatus {
   readonly name: string;
-  readonly lastState?: { readonly terminated?: { readonly exitCode?: number } | null } | null;
+  readonly ready?: boolean;
+  readonly started?: boolean | null;
+  readonly state?: ContainerState;
+  readonly lastState?: ContainerState | null;
+}
+
+export interface ContainerState {
+  readonly waiting?: { readonly reason?: string };
+  readonly running?: object;
+  readonly terminated?: { readonly reason?: string; readonly exitCode?: number } | null;
 }
 
 export interface Node extends KubeObject {
