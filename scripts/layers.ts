@@ -15,6 +15,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   kube: ["base"],
   apiserver: ["base", "model", "api", "net", "kube"],
   inject: ["base", "model"],
+  init: ["base", "model", "net", "kube", "inject"],
   testkit: ["base", "wire", "model", "api", "net", "kube", "apiserver"],
   proxy: ["base", "wire", "model", "api", "net"],
   control: ["base", "model", "api", "net", "kube", "inject"],
@@ -27,7 +28,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
 
 /** May be started by dynamic import, and by nothing else: `heddle proxy` loads proxy only. */
 export const LAUNCHES: Readonly<Record<string, readonly string[]>> = {
-  cli: ["proxy", "control", "apiserver", "agent", "gateway", "dashboard", "armour"],
+  cli: ["init", "proxy", "control", "apiserver", "agent", "gateway", "dashboard", "armour"],
 };
 
 /** Libraries from outside, each with its owners. Everything else is ours or Node's. */
