@@ -52,6 +52,26 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/install.ts")).install,
   },
   {
+    name: "install-cni",
+    summary: "Print the manifests of the CNI plugin",
+    load: async () => (await import("./commands/install-cni.ts")).installCni,
+  },
+  {
+    name: "init",
+    summary: "Send a pod's traffic through its proxy (an init container)",
+    load: async () => (await import("./commands/init.ts")).init,
+  },
+  {
+    name: "network-validator",
+    summary: "Prove that a pod's traffic goes through its proxy (an init container)",
+    load: async () => (await import("./commands/network-validator.ts")).networkValidator,
+  },
+  {
+    name: "cni",
+    summary: "Be the CNI plugin, its installer, or the controller that repairs pods",
+    load: async () => (await import("./commands/cni.ts")).cni,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,

@@ -6,7 +6,7 @@ import { overlay, parseValues, type Values } from "./set-values.ts";
 
 const CHARTS = join(import.meta.dirname, "..", "..", "..", "..", "charts");
 
-export type ChartName = "heddle-crds" | "heddle-control-plane";
+export type ChartName = "heddle-crds" | "heddle-control-plane" | "heddle-cni";
 
 export interface ChartOptions {
   readonly namespace: string;
@@ -55,6 +55,7 @@ const INSTALL_ORDER: readonly string[] = [
   "Role",
   "RoleBinding",
   "Service",
+  "DaemonSet",
   "Deployment",
   "Job",
   "CronJob",

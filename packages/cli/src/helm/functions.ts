@@ -43,6 +43,7 @@ export const FUNCTIONS: ReadonlyMap<string, HelmFunction> = new Map<string, Helm
   ["hasKey", (map, key) => Object.hasOwn(mapOf(map), textOf(key))],
   ["eq", (first, ...others) => others.some((other) => other === first)],
   ["ne", (one, other) => one !== other],
+  ["ge", (one, other) => Number(one) >= Number(other)],
 ]);
 
 function toYaml(value: unknown): string {

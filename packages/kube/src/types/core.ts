@@ -74,7 +74,14 @@ export interface Pod extends KubeObject {
     readonly hostIP?: string;
     readonly hostIPs?: readonly { readonly ip?: string }[];
     readonly conditions?: readonly Condition[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
   };
+}
+
+/** Only what somebody here reads of it. */
+export interface ContainerStatus {
+  readonly name: string;
+  readonly lastState?: { readonly terminated?: { readonly exitCode?: number } | null } | null;
 }
 
 export interface Node extends KubeObject {
@@ -115,6 +122,18 @@ export interface KubeEvent extends KubeObject {
   readonly source?: { readonly component?: string; readonly host?: string };
   readonly reportingComponent?: string;
   readonly reportingInstance?: string;
+}
+
+/** An event of `events.k8s.io`, where the older names of fields are gone. */
+export interface NewEvent extends KubeObject {
+  readonly eventTime: string;
+  readonly reportingController: string;
+  readonly reportingInstance: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly type: "Normal" | "Warning";
+  readonly note?: string;
+  readonly regarding?: ObjectReference;
 }
 
 export interface SliceEndpoint {
@@ -220,6 +239,7 @@ export const NODES: Resource<Node> = resource("v1", "Node", "nodes", "Cluster");
 export const SECRETS: Resource<Secret> = resource("v1", "Secret", "secrets");
 export const CONFIG_MAPS: Resource<ConfigMap> = resource("v1", "ConfigMap", "configmaps");
 export const EVENTS: Resource<KubeEvent> = resource("v1", "Event", "events");
+export const NEW_EVENTS: Resource<NewEvent> = resource("events.k8s.io/v1", "Event", "events");
 export const NAMESPACES: Resource<Namespace> = resource("v1", "Namespace", "namespaces", "Cluster");
 export const SERVICE_ACCOUNTS: Resource<ServiceAccount> = resource(
   "v1",
