@@ -129,7 +129,8 @@ export class Repair implements WatchHandler<Pod> {
       ...(uid === undefined ? {} : { uid }),
     };
     const event = {
-      metadata: { generateName: `${name}.`, ...(namespace === undefined ? {} : { namespace }) },
+      // A point at its end would do for the name, but not for the API server.
+      metadata: { generateName: `${name}-`, ...(namespace === undefined ? {} : { namespace }) },
       eventTime: new Date(clock.wallMs()).toISOString().replace("Z", "000Z"),
       reportingController: CONTROLLER,
       reportingInstance: podName,

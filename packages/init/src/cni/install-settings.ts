@@ -32,6 +32,7 @@ export function loadInstallSettings(env: Env): InstallSettings {
   const prefix = read("CONTAINER_MOUNT_PREFIX", "/host");
   const confFolder = read("DEST_CNI_NET_DIR", "/etc/cni/net.d");
   const kubeconfigName = read("KUBECONFIG_FILE_NAME", "ZZZ-linkerd-cni-kubeconfig");
+  const accountFolder = read("SERVICEACCOUNT_PATH", ACCOUNT_FOLDER);
   const kubeconfigPath = join(confFolder, kubeconfigName);
   const host = env.require("KUBERNETES_SERVICE_HOST", (text) => text, "");
   const port = env.require("KUBERNETES_SERVICE_PORT", (text) => text, "");
@@ -49,8 +50,8 @@ export function loadInstallSettings(env: Env): InstallSettings {
     hostConfFolder: join(prefix, confFolder),
     kubeconfigName,
     kubeconfigPath,
-    accountFolder: ACCOUNT_FOLDER,
-    caFile: read("KUBE_CA_FILE", join(ACCOUNT_FOLDER, "ca.crt")),
+    accountFolder,
+    caFile: read("KUBE_CA_FILE", join(accountFolder, "ca.crt")),
     skipTlsVerify: read("SKIP_TLS_VERIFY", "false") === "true",
     apiServer: `${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}`,
     plugin: fromFile ?? env.require("CNI_NETWORK_CONFIG", parse, {}),
