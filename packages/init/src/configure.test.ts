@@ -114,11 +114,38 @@ test("configurePod() tells each command with simulate, and runs none", async () 
   assert.match(commands[14]!, /ip6tables-nft-save -t nat$/);
 });
 
+test("configurePod() takes nothing for a port that is none, however it is written", async () => {
+  const lines: string[] = [];
+  const log = Log.root({ filter: "info", uptimeMs: () => 0, write: (line) => lines.push(line) });
+  const hostile = [
+    "80 -j ACCEPT",
+    "--help",
+    "1\n2",
+    "$(reboot)",
+    "-1",
+    "65536",
+    "9-8",
+    "1-2-3",
+    "",
+  ];
+  const options: InitOptions = {
+    ...OPTIONS,
+    simulate: true,
+    iptablesMode: "nft",
+    inboundPortsToIgnore: [...hostile, "4191"],
+    outboundPortsToIgnore: hostile,
+  };
+  await configurePod(options, { log });
+  const lists = lines.flatMap((line) => /--dports (.*?) -j/.exec(line)?.[1] ?? []);
+  assert.deepEqual(lists, ["4191", "4191"]);
+});
+
 for (const [change, expected] of [
   [{ incomingProxyPort: -1 }, /--incoming-proxy-port: it is missing/],
   [{ outgoingProxyPort: 70_000 }, /--outgoing-proxy-port 70000: it must be a valid TCP port/],
   [{ subnetsToIgnore: ["10.0.0.1"] }, /"10\.0\.0\.1": it is not a valid CIDR address/],
   [{ subnetsToIgnore: ["10.0.0.0/33"] }, /"10\.0\.0\.0\/33": it is not a valid CIDR address/],
+  [{ subnetsToIgnore: ["10.0.0.0/8 -j ACCEPT"] }, /it is not a valid CIDR address/],
   [{ portsToRedirect: [0] }, /--ports-to-redirect 0: it must be a valid TCP port/],
 ] as const) {
   test(`configurePod() refuses ${JSON.stringify(change)}`, async () => {

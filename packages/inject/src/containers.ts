@@ -167,12 +167,18 @@ function initArguments({ proxy, proxyInit, disableIPv6 }: Values): readonly stri
     ["--subnets-to-ignore", proxyInit.skipSubnets],
   ];
   return [
-    ...(proxyInit.iptablesMode === "nft"
-      ? ["--firewall-bin-path", "iptables-nft", "--firewall-save-bin-path", "iptables-nft-save"]
-      : []),
+    ...firewallArguments(proxyInit.iptablesMode),
     ...(disableIPv6 ? ["--ipv6=false"] : []),
     ...flags.filter(([, value]) => value !== "").flat(),
   ];
+}
+
+/** Linkerd's chart has `nft` and `legacy`; its program takes more, and ours one more still. */
+function firewallArguments(mode: string): readonly string[] {
+  if (mode === "nft") {
+    return ["--firewall-bin-path", "iptables-nft", "--firewall-save-bin-path", "iptables-nft-save"];
+  }
+  return mode === "plain" || mode === "nftables" ? ["--iptables-mode", mode] : [];
 }
 
 function initSecurity({ proxyInit }: Values, pod: Pod): ContainerSpec {
