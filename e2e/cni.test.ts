@@ -28,6 +28,7 @@ import { noNamespaces, PodNetwork } from "@heddle/testkit/pod-network";
 import { writeCniPlugin } from "../scripts/cni-plugin.ts";
 import { ROOT } from "../scripts/test-suites.ts";
 import { toolPath } from "../scripts/tools.ts";
+import { CniRuntime, type Sandbox } from "./cni/runtime.ts";
 import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
 
 const absent = [...KUBE_API_TOOLS, "kubectl"].filter((name) => !existsSync(toolPath(name)));
@@ -41,51 +42,6 @@ const NEVER = new AbortController().signal;
 const NODE = "node-1";
 const PROXY_UID = 2102;
 const VALIDATOR = "linkerd-network-validator";
-
-interface NetworkConfig {
-  readonly name: string;
-  readonly cniVersion: string;
-  readonly plugins: readonly { readonly type: string }[];
-}
-
-/**
- * What a container runtime does for a new pod: calls every plugin of the list, by its name, with
- * what the one before it said.
- */
-function addToNetwork(
-  folders: { readonly conf: string; readonly bin: string },
-  pod: { readonly name: string; readonly netns: string },
-): object {
-  const [file = ""] = readdirSync(folders.conf)
-    .filter((name) => /\.conf(?:list)?$/.test(name))
-    .sort();
-  const config = JSON.parse(readFileSync(join(folders.conf, file), "utf8")) as NetworkConfig;
-  let prevResult: object | undefined;
-  for (const plugin of config.plugins) {
-    const { status, stdout, stderr } = spawnSync(join(folders.bin, plugin.type), {
-      encoding: "utf8",
-      input: JSON.stringify({
-        ...plugin,
-        name: config.name,
-        cniVersion: config.cniVersion,
-        ...(prevResult === undefined ? {} : { prevResult }),
-      }),
-      // A runtime's environment is not ours: no more than what the specification promises.
-      env: {
-        PATH: "/usr/bin:/bin",
-        CNI_COMMAND: "ADD",
-        CNI_CONTAINERID: "0123abc",
-        CNI_NETNS: pod.netns,
-        CNI_IFNAME: "eth0",
-        CNI_PATH: folders.bin,
-        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=meshed;K8S_POD_NAME=${pod.name}`,
-      },
-    });
-    assert.equal(status, 0, `${plugin.type}: ${stdout}${stderr}`);
-    prevResult = JSON.parse(stdout) as object;
-  }
-  return prevResult!;
-}
 
 /** A process of ours that runs until it is told to stop, or the test is over. */
 class Running implements AsyncDisposable {
@@ -208,7 +164,11 @@ test("[ND32] [ND33] a node with the CNI plugin gives its pods rules, and replace
   }
 
   const web = parts.use(new PodNetwork());
-  const answer = addToNetwork(folders, { name: "web", netns: web.path });
+  const runtime = new CniRuntime({ confFolder: folders.conf, binFolders: [folders.bin] });
+  const sandbox = (name: string, { path }: PodNetwork): Sandbox => {
+    return { containerId: `0123-${name}`, netns: path, namespace: "meshed", name };
+  };
+  const answer = await runtime.add(sandbox("web", web));
   assert.deepEqual(answer, { cniVersion: "1.0.0", ips: [{ address: "10.99.0.2/24" }] });
   const proven = validate(web, "10s");
   assert.equal(proven.code, 0, proven.err);
@@ -226,7 +186,7 @@ test("[ND32] [ND33] a node with the CNI plugin gives its pods rules, and replace
     assert.match(await web.dial(from, host, port, uid), expected, `${host}:${port} as ${uid}`);
   }
   const plain = parts.use(new PodNetwork());
-  addToNetwork(folders, { name: "plain", netns: plain.path });
+  await runtime.add(sandbox("plain", plain));
   const rules = await plain.run(plain.pod, "iptables-nft-save", "-t", "nat");
   assert.doesNotMatch(rules, /PROXY_INIT/);
 

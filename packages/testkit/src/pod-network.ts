@@ -15,14 +15,15 @@ export function noNamespaces(...tools: readonly string[]): string | false {
 
 /**
  * A pod's network namespace and that of its node, joined by a cable: the pod is 10.99.0.2 and
- * fd99::2, the node 10.99.0.1 and fd99::1. Nothing of this machine's own network is touched.
+ * fd99::2, the node 10.99.0.1 and fd99::1. Nothing of this machine's own network is touched. Without
+ * a cable somebody else has to join them.
  */
 export class PodNetwork implements AsyncDisposable {
   readonly pod: string;
   readonly node: string;
   readonly #children: ChildProcess[] = [];
 
-  constructor() {
+  constructor({ hasCable = true }: { readonly hasCable?: boolean } = {}) {
     const run = `hdl-init-${process.pid}-${made++}`;
     this.pod = `${run}-pod`;
     this.node = `${run}-node`;
@@ -30,19 +31,7 @@ export class PodNetwork implements AsyncDisposable {
       ip("netns", "add", name);
       ip("-n", name, "link", "set", "lo", "up");
     }
-    const peer = ["type", "veth", "peer", "name", "eth0", "netns", this.pod];
-    ip("-n", this.node, "link", "add", "cable", ...peer);
-    for (const [name, link, host] of [
-      [this.node, "cable", "1"],
-      [this.pod, "eth0", "2"],
-    ] as const) {
-      ip("-n", name, "address", "add", `10.99.0.${host}/24`, "dev", link);
-      // Without looking for duplicates, which takes a second during which it cannot be used.
-      ip("-n", name, "address", "add", `fd99::${host}/64`, "dev", link, "nodad");
-      ip("-n", name, "link", "set", link, "up");
-    }
-    ip("-n", this.pod, "route", "add", "default", "via", "10.99.0.1");
-    ip("-n", this.pod, "route", "add", "default", "via", "fd99::1");
+    if (hasCable) this.#join();
   }
 
   /** The file that stands for the pod's namespace. */
@@ -79,6 +68,22 @@ export class PodNetwork implements AsyncDisposable {
       await once(child, "exit");
     }
     for (const name of [this.pod, this.node]) ip("netns", "delete", name);
+  }
+
+  #join(): void {
+    const peer = ["type", "veth", "peer", "name", "eth0", "netns", this.pod];
+    ip("-n", this.node, "link", "add", "cable", ...peer);
+    for (const [name, link, host] of [
+      [this.node, "cable", "1"],
+      [this.pod, "eth0", "2"],
+    ] as const) {
+      ip("-n", name, "address", "add", `10.99.0.${host}/24`, "dev", link);
+      // Without looking for duplicates, which takes a second during which it cannot be used.
+      ip("-n", name, "address", "add", `fd99::${host}/64`, "dev", link, "nodad");
+      ip("-n", name, "link", "set", link, "up");
+    }
+    ip("-n", this.pod, "route", "add", "default", "via", "10.99.0.1");
+    ip("-n", this.pod, "route", "add", "default", "via", "fd99::1");
   }
 }
 
