@@ -98,11 +98,12 @@ class Runner {
 
   /** @returns what it printed. @throws MeshError `firewall_failed`. */
   async must(call: Invocation): Promise<string> {
-    const { isOk, output } = await this.run(call);
+    const { isOk, output, problem } = await this.run(call);
     if (isOk) return output;
     this.#context.signal?.throwIfAborted();
-    const hint = hintFor(output);
-    const message = `Cannot run ${commandOf(call)}: ${output}${hint === undefined ? "" : `; ${hint}`}`;
+    const hint = hintFor(problem);
+    const advice = hint === undefined ? "" : `; ${hint}`;
+    const message = `Cannot run ${commandOf(call)}: ${problem}${advice}`;
     throw new MeshError("firewall_failed", "self", message);
   }
 
@@ -111,7 +112,7 @@ class Runner {
     const placed = this.#placed(call);
     log.info(commandOf(placed));
     if (placed.input !== undefined) tellLines(placed.input, log);
-    if (this.#options.simulate) return { isOk: true, output: "" };
+    if (this.#options.simulate) return { isOk: true, output: "", problem: "" };
     const result = await runProgram(placed, signal);
     tellLines(result.output, log);
     return result;

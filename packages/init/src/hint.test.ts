@@ -16,6 +16,7 @@ for (const [said, expected] of [
     "iptables v1.8.9 (legacy): can't initialize iptables table `nat': Table does not exist (do you need to insmod?)",
     /--iptables-mode/,
   ],
+  ["iptables v1.8.9 (nf_tables): table `nat' is incompatible, use 'nft' tool.", /nftables/],
   ["iptables: No chain/target/match by that name.", /xt_owner/],
   ["ip6tables v1.8.9: socket: Address family not supported by protocol", /--ipv6=false/],
   ["nsenter: cannot open /run/netns/x: No such file or directory", /namespace is gone/],

@@ -9,6 +9,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     "another program is changing the rules; --use-wait-flag waits for it",
   ],
   [
+    /is incompatible, use 'nft' tool|Parsing nftables rule failed/,
+    "somebody else's rules are in the way, which iptables-nft cannot read; try --iptables-mode nftables (iptablesMode)",
+  ],
+  [
     /permission denied|operation not permitted|must be root/i,
     "the container needs the capabilities NET_ADMIN and NET_RAW (proxyInit.privileged or runAsRoot where the runtime asks for more)",
   ],

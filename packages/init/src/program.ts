@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 
@@ -12,8 +12,10 @@ export interface Invocation {
 
 export interface ProgramRun {
   readonly isOk: boolean;
-  /** Both of its outputs, or why it did not even start. */
+  /** Both of its outputs. */
   readonly output: string;
+  /** Why it failed: what it said of it, or why it did not even start. Empty if it did not fail. */
+  readonly problem: string;
 }
 
 /** A call that waits for a lock longer than this has met one that nobody gives back. */
@@ -32,15 +34,20 @@ export function runProgram(call: Invocation, signal?: AbortSignal): Promise<Prog
       ...(signal === undefined ? {} : { signal }),
     };
     const child = execFile(call.program, call.args, options, (error, stdout, stderr) => {
-      const said = `${stdout}${stderr}`.trimEnd();
-      if (error === null) resolve({ isOk: true, output: said });
-      else if (error.killed === true) resolve({ isOk: false, output: `${said} (took too long)` });
-      else resolve({ isOk: false, output: said === "" ? error.message : said });
+      const output = `${stdout}${stderr}`.trimEnd();
+      if (error === null) resolve({ isOk: true, output, problem: "" });
+      else resolve({ isOk: false, output, problem: problemOf(error, stderr) });
     });
     // A program that ends before it has read everything says why in its exit code.
     child.stdin?.on("error", () => {});
     child.stdin?.end(call.input ?? "");
   });
+}
+
+function problemOf(error: ExecFileException, stderr: string): string {
+  const said = stderr.trim();
+  if (error.killed === true) return `${said} (it took too long)`.trim();
+  return said === "" ? error.message : said;
 }
 
 /** Where a program is; undefined if it is not installed. */

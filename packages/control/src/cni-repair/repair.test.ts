@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
+import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
+import { Registry } from "@heddle/base/metrics";
+import { KubeClient } from "@heddle/kube/client";
 import { hasReason } from "@heddle/kube/errors";
 import { NAMESPACES, NEW_EVENTS, PODS, type Pod } from "@heddle/kube/types/core";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { runRepairController } from "./main.ts";
-import { isBroken } from "./repair.ts";
+import { type RepairMetrics, repairMetrics } from "./metrics.ts";
+import { isBroken, Repair } from "./repair.ts";
 
 const NAMESPACE = "meshed";
 const VALIDATOR = "linkerd-network-validator";
@@ -154,4 +160,72 @@ test("the repair controller deletes broken pods of its node, and no others", asy
   );
   assert.equal((await fetch(`${await world.admin.promise}/ready`)).status, 200);
   assert.equal((await fetch(`${await world.admin.promise}/live`)).status, 200);
+});
+
+/** A repair whose API server is at this port. */
+function repairAt(port: number, stop: AbortSignal): { repair: Repair; metrics: RepairMetrics } {
+  const metrics = repairMetrics(new Registry());
+  const server = new URL(`http://127.0.0.1:${port}`);
+  const credentials = { current: async () => ({}), refused: () => {} };
+  const repair = new Repair({
+    client: new KubeClient({ cluster: { server, namespace: "default", tls: {}, credentials } }),
+    podName: "linkerd-cni-abcde",
+    metrics,
+    log: Log.silent(),
+    clock: systemClock,
+    signal: stop,
+    onSynced: () => {},
+    onBug: (error) => assert.ifError(error),
+  });
+  return { repair, metrics };
+}
+
+function brokenPod(uid: string): Pod {
+  return { metadata: { name: uid, namespace: NAMESPACE, uid }, status: failed(VALIDATOR, 95) };
+}
+
+/** Takes connections and says nothing. */
+async function silentServer(): Promise<{ readonly port: number } & AsyncDisposable> {
+  const server = createServer((socket) => socket.on("error", () => {}));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => void server.close(),
+  };
+}
+
+test("Repair counts pods that cannot be deleted, and tells of none of them", async () => {
+  const stop = new AbortController();
+  const { repair, metrics } = repairAt(1, stop.signal);
+  repair.onApplied(brokenPod("a"));
+  repair.onApplied(brokenPod("b"));
+  await repair.drained();
+  assert.deepEqual([metrics.podsDeleteErrors.value, metrics.podsDeleted.value], [2, 0]);
+  // It is heard of again when it fails again.
+  repair.onApplied(brokenPod("a"));
+  await repair.drained();
+  assert.equal(metrics.podsDeleteErrors.value, 3);
+});
+
+test("Repair waits a second for an API server that does not answer", async () => {
+  await using server = await silentServer();
+  const stop = new AbortController();
+  const { repair, metrics } = repairAt(server.port, stop.signal);
+  repair.onApplied(brokenPod("a"));
+  await repair.drained();
+  assert.deepEqual([metrics.podsDeleteTimeouts.value, metrics.podsDeleteErrors.value], [1, 0]);
+});
+
+test("Repair lets go of what is too much, and ends when it is told to", async () => {
+  await using server = await silentServer();
+  const stop = new AbortController();
+  const { repair, metrics } = repairAt(server.port, stop.signal);
+  for (let i = 0; i < 40; i++) repair.onApplied(brokenPod(`pod-${i}`));
+  // The same pod waits once.
+  repair.onApplied(brokenPod("pod-0"));
+  assert.equal(metrics.queueOverflow.value, 8);
+  stop.abort();
+  await repair.drained();
+  assert.deepEqual([metrics.podsDeleteTimeouts.value, metrics.podsDeleteErrors.value], [0, 0]);
 });

@@ -100,6 +100,30 @@ test("ADD puts a meshed pod's rules into its namespace, and passes on what was t
   }
 });
 
+/** Rules of somebody else, which iptables-nft neither understands nor touches. */
+const FOREIGN = `table ip6 nat {
+  chain PREROUTING {
+    type nat hook prerouting priority -100; policy accept;
+    meta mark & 0xff == 0x01 tcp dport { 1, 2, 3 } meta cpu 0 counter accept
+  }
+}`;
+
+test("ADD gives a pod its rules for IPv4 where those for IPv6 cannot be had", {
+  skip: noNamespaces("iptables-nft", "ip6tables-nft", "nft"),
+}, async () => {
+  await using pod = new PodNetwork();
+  await using store = await storeWithPod("web", ["app", "linkerd-proxy"]);
+  await pod.run(pod.pod, "nft", FOREIGN);
+  const env = { CNI_NETNS: pod.path, CNI_ARGS: podArgs("web") };
+  const { code, log } = await call(env, network(join(store.folder, "admin.kubeconfig")));
+  assert.equal(code, 0, log);
+  assert.match(log, /could not configure firewall for IPv6 .*try --iptables-mode nftables/);
+  assert.match(
+    await pod.run(pod.pod, "iptables-nft-save", "-t", "nat"),
+    /REDIRECT --to-ports 4140/,
+  );
+});
+
 test("ADD leaves a pod without a proxy alone", { skip: noNamespaces("iptables-nft") }, async () => {
   await using pod = new PodNetwork();
   await using store = await storeWithPod("plain", ["app"]);
@@ -171,5 +195,25 @@ test("VERSION is answered with and without a configuration", async () => {
   ] as const) {
     const { code, answer } = await call({ CNI_COMMAND: "VERSION" }, config);
     assert.deepEqual([code, JSON.parse(answer).cniVersion], [0, version]);
+  }
+});
+
+test("the plugin answers whatever is sent to it", async () => {
+  const values = [null, true, -1, 1e99, "", "x", "é\u0000", [], [[]], {}, { a: { b: [] } }];
+  const paths = ["cniVersion", "name", "log_level", "prevResult", "kubernetes", "linkerd"];
+  const options = ["incoming-proxy-port", "inbound-ports-to-ignore", "iptables-mode", "ipv6"];
+  const configs = values.flatMap((value) => [
+    value,
+    ...paths.map((path) => ({ ...network("/nowhere"), [path]: value })),
+    ...options.map((path) => network("/nowhere", { [path]: value })),
+  ]);
+  for (const config of configs) {
+    for (const CNI_COMMAND of ["ADD", "CHECK", "DEL", "GC", "STATUS", "VERSION"]) {
+      const text = JSON.stringify(config);
+      const { code, answer } = await call({ CNI_COMMAND, CNI_ARGS: podArgs("web") }, text);
+      const isError = code === 1;
+      assert.ok(isError || code === 0, text);
+      if (isError) assert.ok(Number.isInteger(JSON.parse(answer).code), `${text}: ${answer}`);
+    }
   }
 });
