@@ -1,5 +1,5 @@
 import { type CliContext, type Command, UsageError } from "../command.ts";
-import { type GoFlags, parseGoFlags } from "../go-flags.ts";
+import { type GoFlags, parseGoFlags } from "../pflags.ts";
 import { goLog, processLog } from "../process-log.ts";
 
 const INSTALL_FLAGS = {

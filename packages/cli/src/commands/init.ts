@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { type GoFlags, parseGoFlags } from "../go-flags.ts";
+import { type GoFlags, parseGoFlags } from "../pflags.ts";
 import { goLog } from "../process-log.ts";
 
 /** Those of `linkerd2-proxy-init`. */

@@ -1,12 +1,12 @@
 import { parsePortRange } from "@heddle/inject/port-list";
 import { requireName } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { type GoFlags, type GoValues, parseGoFlags } from "../go-flags.ts";
 import { chartObjects, chartValues } from "../helm/chart.ts";
 import { manifestOf } from "../helm/manifest.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
 import { attempt, withValueFlags } from "../helm/value-flags.ts";
 import { checkKnown } from "../install-values.ts";
+import { type GoFlags, type GoValues, parseGoFlags } from "../pflags.ts";
 import { clientVersion } from "./version.ts";
 
 const CHART = "heddle-cni";

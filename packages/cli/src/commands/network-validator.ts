@@ -1,5 +1,5 @@
 import { type Command, UsageError } from "../command.ts";
-import { type GoFlags, parseGoFlags } from "../go-flags.ts";
+import { type GoFlags, parseGoFlags } from "../pflags.ts";
 import { processLog } from "../process-log.ts";
 
 /** Those of `linkerd2-network-validator`. */

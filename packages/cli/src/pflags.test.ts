@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "./command.ts";
-import { type GoFlags, parseGoFlags } from "./go-flags.ts";
+import { type GoFlags, parseGoFlags } from "./pflags.ts";
 
 const FLAGS = {
   port: { type: "int", default: -1, short: "p" },
