@@ -96,7 +96,8 @@ class Load {
     };
     const watching = (this.#options.connections * this.#options.watchedServices) / services;
     const started = performance.now();
-    const writes: Promise<unknown>[] = [];
+    /** One at a time for each service: the next would begin from what is no longer so. */
+    const writes: Promise<void>[] = Array.from({ length: services }, () => Promise.resolve());
     for (let i = 0; i < changes; i++) {
       const dueMs = started + (i * 1000) / perSecond;
       const waitMs = dueMs - performance.now();
@@ -104,7 +105,7 @@ class Load {
       const service = i % services;
       const startedMs = performance.now();
       this.#pending[service]!.push({ startedMs, left: watching, finished });
-      writes.push(this.#toggle(service));
+      writes[service] = writes[service]!.then(() => this.#toggle(service));
     }
     await Promise.all(writes);
     await done.promise;

@@ -120,8 +120,8 @@ testIn("bash", "[HC24] bash loads the script and completes with it", () => {
     "source <(linkerd completion bash); complete -p linkerd",
   );
   assert.equal(registered, "complete -F _linkerd linkerd\n");
-  assert.deepEqual(bashOffers("heddle unin"), ["uninject"]);
-  assert.deepEqual(bashOffers("linkerd unin", "linkerd"), ["uninject"]);
+  assert.deepEqual(bashOffers("heddle unin"), ["uninject", "uninstall"]);
+  assert.deepEqual(bashOffers("linkerd unin", "linkerd"), ["uninject", "uninstall"]);
   assert.deepEqual(bashOffers("heddle inject --man"), ["--manual"]);
   assert.deepEqual(bashOffers("heddle inject -o "), ["yaml", "json"]);
   // bash replaces what follows the equals sign only.
@@ -136,7 +136,7 @@ testIn("zsh", "[HC24] zsh loads the script and completes with it", () => {
     [[ "\${_comps[heddle]}" == _heddle ]] || exit 1
     _describe() { print -l -- "\${(@P)3}" }
     _files() { print FILES }
-    words=(heddle unin) CURRENT=2; _heddle
+    words=(heddle uninj) CURRENT=2; _heddle
     words=(heddle inject -o '') CURRENT=4; _heddle
     words=(heddle inject '') CURRENT=3; _heddle
   `;
@@ -147,7 +147,7 @@ testIn("zsh", "[HC24] zsh loads the script and completes with it", () => {
 testIn("fish", "[HC24] fish loads the script and completes with it", () => {
   const script = `
     heddle completion fish | source
-    complete -C 'heddle unin'
+    complete -C 'heddle uninj'
     complete -C 'heddle inject -o '
     complete -C 'heddle inject man'
   `;

@@ -106,13 +106,13 @@ test("install-cni prints a network configuration that its plugin reads", async (
 });
 
 for (const [args, expected] of [
-  [["--inbound-port", "0"], /inboundProxyPort is "0"; it must be a TCP port/],
+  [["--inbound-port", "0"], /inboundProxyPort is "0"; it must be at least 1/],
   [["--skip-inbound-ports", "x"], /ignoreInboundPorts is wrong.*"x" is neither a port/],
   [["--set", "portsToRedirect=80-90"], /portsToRedirect is "80-90"; it takes no ranges/],
   [["--cni-log-level", "loud"], /logLevel is "loud"; it must be one of/],
   [["--dest-cni-bin-dir", "bin"], /destCNIBinDir is "bin"; it must be a whole path/],
   [["--set", "iptablesMode=magic"], /iptablesMode is "magic"/],
-  [["--set", "enablePSP=true"], /no PodSecurityPolicy any more/],
+  [["--set", "enablePSP=true"], /enablePSP is "true"; it must be one of false/],
   [["--set", "proxyUid=1"], /the chart has no value proxyUid/],
   [["--registry", "a b"], /is not a valid registry/],
   [["--linkerd-version", "a b"], /is not a valid version/],

@@ -207,7 +207,7 @@ test("[HC23] check runs the extensions of the mesh after its own checks", async 
   const asked = await world.check("--proxy", "-L", "linkerd");
   assert.equal(
     asked.results.find(({ category }) => category === "linkerd-mine")?.error,
-    `check --kubeconfig=${world.kubeconfig} --linkerd-namespace=linkerd --proxy=true --wait=0s --output=json`,
+    `check --kubeconfig=${world.kubeconfig} --linkerd-namespace=linkerd --verbose=false --proxy=true --wait=0s --output=json`,
   );
   const before = await world.check("--crds");
   assert.equal(

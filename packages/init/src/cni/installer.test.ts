@@ -30,6 +30,7 @@ class Host implements AsyncDisposable {
   readonly bin: string = join(this.folder, "host/opt/cni/bin");
   readonly account: string = join(this.folder, "account");
   readonly log: string[] = [];
+  stay = true;
   readonly #stop = new AbortController();
   /** Resolved by every line of the log and whenever the installer has settled. */
   #news: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -60,7 +61,9 @@ class Host implements AsyncDisposable {
   }
 
   settings(): InstallSettings {
+    const { stay } = this;
     return {
+      stay,
       sourceFolder: join(this.folder, "source"),
       hostBinFolder: this.bin,
       hostConfFolder: this.conf,
@@ -71,7 +74,6 @@ class Host implements AsyncDisposable {
       skipTlsVerify: false,
       apiServer: "https://10.43.0.1:443",
       plugin: PLUGIN,
-      stay: true,
     };
   }
 
@@ -194,6 +196,16 @@ test("runInstaller() takes everything of its own away, and nothing else", async 
   assert.deepEqual(host.read("10-flannel.conflist"), FLANNEL);
   assert.deepEqual(readdirSync(host.conf), ["10-flannel.conflist"]);
   assert.deepEqual(readdirSync(host.bin), ["flannel"]);
+});
+
+test("runInstaller() leaves everything in place where it is not to stay", async () => {
+  await using host = new Host();
+  host.stay = false;
+  host.write("10-flannel.conflist", FLANNEL);
+  await host.start();
+  await host.stop();
+  assert.deepEqual(host.read("10-flannel.conflist").plugins, [{ type: "flannel" }, PLUGIN]);
+  assert.ok(existsSync(join(host.bin, "linkerd-cni")));
 });
 
 test("runInstaller() says what is missing", async () => {
