@@ -185,6 +185,32 @@ test("warnings of webhooks reach the client, with a denial too", async () => {
   }
 });
 
+test("a denial's details are the client's too, as far as they are details", async () => {
+  await using world = await startWorld();
+  const causes = [{ reason: "FieldValueInvalid", message: "too bad", field: "data.bad" }];
+  const details = { kind: "configmaps", name: 5, causes, retryAfterSeconds: "1\r\nx: y" };
+  await world.hook("validating", "strict", () => ({
+    allowed: false,
+    status: { message: "no", reason: "Invalid", code: 422, details },
+  }));
+  const answer = await world.admin.post(MAPS, map("x"));
+  assert.equal(answer.code, 422);
+  assert.deepEqual(answer.body["details"], { kind: "configmaps", causes });
+});
+
+test("a warning is said once, and all together fit into a client's headers", async () => {
+  await using world = await startWorld();
+  const many = Array.from({ length: 30 }, (_, at) => `${at} ${"é\n".repeat(500)}`);
+  for (const name of ["a", "b"]) {
+    await world.hook("validating", name, () => ({ allowed: true, warnings: ["twice", ...many] }));
+  }
+  const answer = await world.admin.post(MAPS, map("x"));
+  assert.equal(answer.code, 201);
+  const text = String(answer.headers["warning"]);
+  assert.equal(text.split('"twice"').length, 2);
+  assert.ok(text.length < 5_000, String(text.length));
+});
+
 test("a webhook that cannot be asked is passed over or in the way, as its policy says", async () => {
   await using world = await startWorld();
   const { admin } = world;
@@ -203,6 +229,8 @@ test("a webhook that cannot be asked is passed over or in the way, as its policy
   );
 });
 
+const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+
 test("answers that are slow, wrong, too large or none at all are failures", async () => {
   await using world = await startWorld();
   const { admin } = world;
@@ -217,6 +245,8 @@ test("answers that are slow, wrong, too large or none at all are failures", asyn
     [(_, response) => void response.end(Buffer.alloc(9 * 1024 * 1024, 0x20)), /larger than/],
     [(_, response) => void response.writeHead(503).end("{}"), /answered 503/],
     [(_, response) => void response.destroy(), /hang up|ECONNRESET/],
+    [(_, response) => void response.socket!.end(SWITCHING), /ended without an answer/],
+    [(_, response) => void response.writeHead(204).end(), /invalid webhook response/],
   ];
   for (const [review, state] of cases) {
     reviewer = review;

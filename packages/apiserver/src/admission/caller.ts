@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { Agent, type RequestOptions, request } from "node:https";
 import { isIP } from "node:net";
@@ -97,12 +96,21 @@ function originOf(destination: Destination): string {
   return `https://${name}.${namespace}.svc:${port}`;
 }
 
-async function exchange(sent: ClientRequest, body: Buffer): Promise<Buffer> {
+function responseTo(sent: ClientRequest): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  sent.once("response", resolve);
   // Told by the response, once there is one; without a listener it would end the process.
-  sent.on("error", () => {});
+  sent.on("error", reject);
+  // One that wants to switch protocols is cut off without an error.
+  sent.once("close", () => reject(new Error("the connection ended without an answer")));
+  return promise;
+}
+
+async function exchange(sent: ClientRequest, body: Buffer): Promise<Buffer> {
   sent.setHeader("content-length", body.length);
+  const answered = responseTo(sent);
   sent.end(body);
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  const response = await answered;
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

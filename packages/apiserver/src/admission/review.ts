@@ -6,13 +6,14 @@ import {
   digArray,
   digObject,
   digString,
+  isObject,
   type Json,
   type JsonObject,
   own,
 } from "@heddle/apiserver/json/value";
 import { toStored, toView } from "@heddle/apiserver/objects/present";
 import type { Target } from "@heddle/apiserver/objects/target";
-import { StatusError } from "@heddle/apiserver/status-error";
+import { type Cause, type StatusDetails, StatusError } from "@heddle/apiserver/status-error";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Attempt } from "./attempt.ts";
 import type { Operation, Webhook } from "./webhook.ts";
@@ -124,7 +125,30 @@ export function denial(name: string, status: JsonObject | undefined): StatusErro
     isCode ? code : 400,
     reason,
     why === "" ? `${deniedBy} without explanation` : `${deniedBy}: ${why}`,
+    detailsOf(status),
   );
+}
+
+/** As far as it is what details are: nothing of it reaches a header or a client unseen. */
+function detailsOf(status: JsonObject | undefined): { readonly details?: StatusDetails } {
+  const details = digObject(status, "details");
+  if (details === undefined) return {};
+  const texts = Object.fromEntries(
+    ["name", "group", "kind", "uid"].flatMap((key) => {
+      const text = digString(details, key);
+      return text === undefined ? [] : [[key, text]];
+    }),
+  );
+  const causes = digArray(details, "causes").filter(isObject) as unknown as readonly Cause[];
+  const seconds = own(details, "retryAfterSeconds");
+  const wait = Number.isSafeInteger(seconds) && (seconds as number) > 0;
+  return {
+    details: {
+      ...texts,
+      ...(causes.length === 0 ? {} : { causes }),
+      ...(wait ? { retryAfterSeconds: seconds as number } : {}),
+    },
+  };
 }
 
 function kindOf({ type, view }: Target): JsonObject {

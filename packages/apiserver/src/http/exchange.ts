@@ -16,6 +16,8 @@ import {
 export const MAX_BODY_BYTES: number = 3 * 1024 * 1024;
 
 const MAX_WARNINGS = 32;
+/** Of all together: clients take so many bytes of headers and no more. */
+const MAX_WARNINGS_CHARS = 4_096;
 
 /** One request and its answer. */
 export class Exchange {
@@ -79,8 +81,13 @@ export class Exchange {
   /** Goes out with whatever is answered, be it a refusal. */
   warn(text: string): void {
     if (this.#warnings.length >= MAX_WARNINGS || this.response.headersSent) return;
-    this.#warnings.push(text);
-    this.response.setHeader("warning", this.#warnings.map(warningHeader));
+    const header = warningHeader(text);
+    // A webhook that is asked twice says it twice.
+    if (this.#warnings.includes(header)) return;
+    const length = this.#warnings.reduce((sum, one) => sum + one.length, header.length);
+    if (length > MAX_WARNINGS_CHARS) return;
+    this.#warnings.push(header);
+    this.response.setHeader("warning", this.#warnings);
   }
 
   /** The whole body; empty if there is none. */
