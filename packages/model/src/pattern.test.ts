@@ -176,6 +176,7 @@ test("what means something else in Rust, or nothing, is refused with its reason 
     ["(a", /a \( without its \)/],
     ["a)", /a \) without its \(/],
     ["[a", /a \[ without its \]/],
+    ["[[:constructor:]]", /inside a class/],
     ["[z-a]", /ends before it starts/],
     ["[a-\\d]", /ends with a class/],
     ["\\", /backslash at the end/],

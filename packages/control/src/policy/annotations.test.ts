@@ -25,7 +25,19 @@ test("[UD06] [UD07] [UD08] zero is a duration, with or without unit", () => {
 });
 
 test("[UD09] [UD10] [UD11] [UD12] [UD14] [UD15] [UD16] [UD17] [UD18] other durations are refused", () => {
-  const bad = ["0.5s", "0.0s", "0.5m", "5", "999999999999999999d", "10x", "", "-5s", "-0.5s"];
+  const bad = [
+    "5constructor",
+    "5__proto__",
+    "0.5s",
+    "0.0s",
+    "0.5m",
+    "5",
+    "999999999999999999d",
+    "10x",
+    "",
+    "-5s",
+    "-0.5s",
+  ];
   for (const text of [...bad, "1m30s", "s", "5 s"]) {
     assert.throws(() => parseDuration(text), SyntaxError, text);
   }

@@ -347,7 +347,8 @@ class Parser {
     const end = this.#chars.indexOf("]", this.#at);
     const text = end < 0 ? "" : this.#chars.slice(this.#at, end + 1).join("");
     const found = /^\[:(\^?)([a-z]+):\]$/.exec(text);
-    const ranges = found === null ? undefined : POSIX[found[2]!];
+    const name = found?.[2] ?? "";
+    const ranges = Object.hasOwn(POSIX, name) ? POSIX[name] : undefined;
     if (found === null || ranges === undefined) {
       this.#fail("a [ inside a class, which is not supported; write \\[ for itself");
     }
