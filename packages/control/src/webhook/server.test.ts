@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
@@ -94,7 +95,7 @@ test("[IJ30] an empty body is answered with nothing, what is no review is refuse
   }
   assert.equal((await post(server, "x".repeat(10 * 1024 * 1024 + 1))).status, 500);
   assert.equal((await post(server, "{}", "/nowhere")).status, 404);
-  assert.equal((await post(server, "", "/", "GET")).status, 405);
+  assert.equal((await post(server, "", "/", "GET")).status, 404);
   const { status, text } = await post(server, JSON.stringify(review("7")));
   assert.equal(status, 200);
   // The request comes back with the answer, in its own version.
@@ -114,6 +115,62 @@ test("a handler's bug is a 500, a log line, and nobody else's trouble", async ()
   assert.equal((await post(server, JSON.stringify(review("bad")))).status, 500);
   assert.ok(lines.some((line) => line.includes("webhook failed") && line.includes("a bug")));
   assert.equal((await post(server, JSON.stringify(review("good")))).status, 200);
+});
+
+test("a review that is nested without end is refused, and nothing breaks", async () => {
+  const lines: string[] = [];
+  await using server = await start(allow, (line) => lines.push(line));
+  const deep = "[".repeat(1_000_000) + "]".repeat(1_000_000);
+  const { status, text } = await post(
+    server,
+    `{"request":{"uid":"1","kind":{"kind":"Pod"},"object":${deep}}}`,
+  );
+  assert.equal(status, 400);
+  assert.match(text, /nested deeper/);
+  assert.ok(!lines.some((line) => line.includes("failed")));
+});
+
+test("a caller that goes away in the middle of its body is no failure of ours", async () => {
+  const lines: string[] = [];
+  await using server = await start(allow, (line) => lines.push(line));
+  const socket = connect({
+    port: server.address.port,
+    host: "127.0.0.1",
+    ca: ca.pem,
+    servername: NAME,
+  });
+  await once(socket, "secureConnect");
+  socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{");
+  socket.end();
+  await once(socket.resume(), "close");
+  assert.equal((await post(server, JSON.stringify(review("good")))).status, 200);
+  assert.deepEqual(
+    lines.filter((line) => !line.includes("listening")),
+    [],
+  );
+});
+
+test("bodies of all callers together are bounded, and room comes back", async () => {
+  await using server = await start(allow);
+  const { port } = server.address;
+  const size = 9_000_000;
+  const head = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${size}\r\n\r\n`;
+  const holders = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const socket = connect({ port, host: "127.0.0.1", ca: ca.pem, servername: NAME });
+      await once(socket, "secureConnect");
+      socket.write(head);
+      await new Promise((resolve) => socket.write(Buffer.alloc(size - 1, 0x20), resolve));
+      return socket;
+    }),
+  );
+  // Eight times nine is more than it takes: one of them was told so.
+  const [answer] = (await Promise.race(holders.map((socket) => once(socket, "data")))) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1\.1 503 /);
+  for (const socket of holders) socket.destroy();
+  const { status } = await post(server, JSON.stringify(review("late")));
+  assert.ok(status === 200 || status === 503);
+  while ((await post(server, JSON.stringify(review("later")))).status !== 200);
 });
 
 test("[IJ31] the server ends with its requests answered", async () => {

@@ -23,7 +23,15 @@ export interface WebhookServerOptions {
 const MAX_BODY_BYTES = 10 * 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/**
+ * Longer than API servers keep a connection that is idle, so that they close it. If we did, it
+ * could be just when they ask something: a call that fails, and perhaps an object taken unseen.
+ */
+const IDLE_TIMEOUT_MS = 100_000;
 const MAX_CONNECTIONS = 1_024;
+/** Of bodies at once, over all connections. Anybody may send them. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A kubelet changes mounted Secrets by replacing a link: looking is surer than watching. */
 const RELOAD_MS = 10_000;
 
@@ -34,15 +42,23 @@ export class WebhookServer implements AsyncDisposable {
   readonly #reload: NodeJS.Timeout;
   #pair: Pair;
   #port = 0;
+  #heldBytes = 0;
 
   private constructor(options: WebhookServerOptions, pair: Pair) {
     this.#options = options;
     this.#pair = pair;
-    const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS };
+    const limits = {
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+    };
     this.#server = createServer({ ...pair, ...limits, minVersion: "TLSv1.3" }, (request, answer) =>
       this.#serve(request, answer),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
+    // Whoever holds connections for nothing makes room for those who ask.
+    this.#server.on("drop", () => this.#server.closeIdleConnections());
     this.#reload = setInterval(() => this.#look(), options.reloadMs ?? RELOAD_MS);
     this.#reload.unref();
   }
@@ -59,6 +75,8 @@ export class WebhookServer implements AsyncDisposable {
       const message = `Cannot listen on ${at.ip}:${at.port}`;
       throw new MeshError("listen_failed", "self", message, { cause });
     }
+    // From here on: descriptors ran out, most likely. Those who are connected are served on.
+    server.#server.on("error", (error) => log.error("webhook listener failed", { error }));
     server.#port = (server.#server.address() as AddressInfo).port;
     log.info("listening", { port: "webhooks", address: at.ip, number: server.address.port });
     return server;
@@ -98,6 +116,12 @@ export class WebhookServer implements AsyncDisposable {
 
   #serve(request: IncomingMessage, answer: ServerResponse): void {
     this.#respond(request, answer).catch((error: unknown) => {
+      // Went away, or was too slow: nobody is left to be answered, and nothing was wrong here.
+      if (!request.complete) {
+        this.#options.log.debug?.("webhook request ended early", { error });
+        answer.destroy();
+        return;
+      }
       this.#options.log.error("webhook failed", { path: request.url ?? "", error });
       if (!answer.headersSent) answer.statusCode = 500;
       answer.end();
@@ -106,13 +130,40 @@ export class WebhookServer implements AsyncDisposable {
 
   async #respond(request: IncomingMessage, answer: ServerResponse): Promise<void> {
     const handler = this.#options.handlers.get((request.url ?? "").split("?", 1)[0]!);
-    if (handler === undefined) return finish(answer, 404, "no webhook has this path\n");
-    if (request.method !== "POST") return finish(answer, 405, "a webhook takes POST only\n");
-    const body = await readBody(request);
-    if (body === undefined) {
-      answer.setHeader("connection", "close");
-      return finish(answer, 500, `the body is larger than ${MAX_BODY_BYTES} bytes\n`);
+    if (handler === undefined || request.method !== "POST") {
+      return finish(answer, 404, "no webhook here: they have their paths, and take POST only\n");
     }
+    const held: Held = { chunks: [], size: 0 };
+    try {
+      const refusal = await this.#read(request, held);
+      if (refusal === undefined) return await this.#review(held, handler, answer);
+      answer.setHeader("connection", "close");
+      finish(answer, refusal.status, refusal.why);
+    } finally {
+      this.#heldBytes -= held.size;
+    }
+  }
+
+  /** Reads the body into `held`; why it does not take it all, if it does not. */
+  async #read(request: IncomingMessage, held: Held): Promise<Refusal | undefined> {
+    // Without destroying the request on return: the answer goes over the same socket.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      const { length } = chunk as Buffer;
+      held.size += length;
+      this.#heldBytes += length;
+      if (held.size > MAX_BODY_BYTES) {
+        return { status: 500, why: `the body is larger than ${MAX_BODY_BYTES} bytes\n` };
+      }
+      if (this.#heldBytes > MAX_HELD_BYTES) {
+        return { status: 503, why: "too much is asked at once; try again\n" };
+      }
+      held.chunks.push(chunk as Buffer);
+    }
+    return undefined;
+  }
+
+  async #review(held: Held, handler: AdmissionHandler, answer: ServerResponse): Promise<void> {
+    const body = Buffer.concat(held.chunks).toString("utf8");
     if (body === "") return finish(answer, 200, "");
     let review: ReturnType<typeof parseReview>;
     try {
@@ -129,6 +180,17 @@ export class WebhookServer implements AsyncDisposable {
   }
 }
 
+/** A body, as far as it has come. */
+interface Held {
+  readonly chunks: Buffer[];
+  size: number;
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly why: string;
+}
+
 interface Pair {
   readonly cert: string;
   readonly key: string;
@@ -142,19 +204,6 @@ function readPair(folder: string): Pair {
     const message = `Cannot read the webhooks' certificate: ${messageOf(cause)}`;
     throw new MeshError("webhook_certificate", "self", message, { cause });
   }
-}
-
-/** Undefined if it is too large. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Without destroying the request on return: the answer goes over the same socket.
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    size += (chunk as Buffer).length;
-    if (size > MAX_BODY_BYTES) return undefined;
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function finish(answer: ServerResponse, status: number, text: string): void {
