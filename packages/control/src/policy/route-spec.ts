@@ -22,7 +22,7 @@ export type FilterSpec =
 export function httpMatchOf(match: kube.HttpMatch): HttpMatch {
   return {
     path: pathOf(match),
-    headers: (match.headers ?? []).map(fieldOf),
+    headers: (match.headers ?? []).map(headerOf),
     queryParams: (match.queryParams ?? []).map(fieldOf),
     ...(match.method === undefined ? {} : { method: match.method }),
   };
@@ -36,6 +36,17 @@ function pathOf({ path }: kube.HttpMatch): PathMatch {
   }
   if (!value.startsWith("/")) throw new SyntaxError(`the path "${value}" is not absolute`);
   return type === "Exact" ? { kind: "exact", path: value } : { kind: "prefix", prefix: value };
+}
+
+/** What could never be a header is no match that waits for it, but a mistake. */
+function headerOf(match: ValueMatch): FieldMatch {
+  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(match.name)) {
+    throw new SyntaxError(`"${match.name}" is not a header's name`);
+  }
+  if (match.type !== "RegularExpression" && !/^[\t\x20-\x7e]*$/.test(match.value)) {
+    throw new SyntaxError(`the value of header ${match.name} is not visible ASCII`);
+  }
+  return fieldOf(match);
 }
 
 function fieldOf({ type, name, value }: ValueMatch): FieldMatch {
@@ -52,7 +63,7 @@ export function grpcMatchOf({ method, headers }: kube.GrpcMatch): GrpcMatch {
   return {
     service: method?.service ?? "",
     method: method?.method ?? "",
-    headers: (headers ?? []).map(fieldOf),
+    headers: (headers ?? []).map(headerOf),
   };
 }
 

@@ -20,7 +20,10 @@ const readProfile: Read<Profile> = fields({
 const ROOT_FIELDS = ["apiVersion", "kind", "metadata", "spec"];
 
 /** The handler of Linkerd's ServiceProfile validator. */
-export const validateProfile: AdmissionHandler = async ({ request: { uid, object } }) => {
+export const validateProfile: AdmissionHandler = async ({ request }) => {
+  const { uid, object } = request;
+  // What goes is not judged: nobody shall be stuck with it.
+  if (request.operation === "DELETE") return { uid, allowed: true };
   const problem = problemOf(object);
   if (problem === undefined) return { uid, allowed: true };
   return { uid, allowed: false, status: { message: denialOf(problem), code: 400 } };

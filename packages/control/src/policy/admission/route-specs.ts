@@ -45,16 +45,28 @@ const redirect: Read<RequestRedirect> = fields({
   },
 });
 
-const filters: Read<readonly RouteFilter[]> = listOf(
-  fields<RouteFilter>({
-    required: { type: text },
-    optional: {
-      requestHeaderModifier: headerModifier,
-      responseHeaderModifier: headerModifier,
-      requestRedirect: redirect,
-    },
-  }),
-);
+const anyFilter: Read<RouteFilter> = fields<RouteFilter>({
+  required: { type: text },
+  optional: {
+    requestHeaderModifier: headerModifier,
+    responseHeaderModifier: headerModifier,
+    requestRedirect: redirect,
+  },
+});
+
+/** Where a filter of each type says what it does. */
+const FILTER_FIELDS: ReadonlyMap<string, keyof RouteFilter> = new Map([
+  ["RequestHeaderModifier", "requestHeaderModifier"],
+  ["ResponseHeaderModifier", "responseHeaderModifier"],
+  ["RequestRedirect", "requestRedirect"],
+]);
+
+const filters: Read<readonly RouteFilter[]> = listOf((value, path) => {
+  const filter = anyFilter(value, path);
+  const field = FILTER_FIELDS.get(filter.type);
+  if (field === undefined || filter[field] !== undefined) return filter;
+  throw new SyntaxError(`${path}.${field}: is missing: a ${filter.type} says there what it does`);
+});
 
 const backendRef: Read<BackendRef> = fields({
   required: { name: text },

@@ -35,6 +35,14 @@ test("[SP01] a whole ServiceProfile is taken, and one without a spec", () => {
   });
 });
 
+test("a weight is a quantity", () => {
+  const withWeight = (weight: unknown) => ({ dstOverrides: [{ authority: "a.ns", weight }] });
+  for (const weight of ["500m", "1", 1, "1.5k"]) taken(withWeight(weight));
+  for (const weight of ["banana", "", {}, "1constructor"]) {
+    denied(withWeight(weight), "spec.dstOverrides[0].weight");
+  }
+});
+
 test("[SP02] the name is a DNS name", () => {
   for (const name of ["", "a_b", "A.b", "a..b", `${"a".repeat(254)}`]) {
     denied(undefined, "metadata.name", name);

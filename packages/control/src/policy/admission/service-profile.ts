@@ -1,4 +1,5 @@
 import { parseGoDuration } from "@heddle/model/go-duration";
+import { parseMilliQuantity } from "@heddle/model/quantity";
 import { quoted } from "./quoted.ts";
 
 /** Conditions nest without end in the format, not here: more is refused, so no stack overflows. */
@@ -107,9 +108,19 @@ function checkOverride(value: unknown, path: string): void {
   const override = fieldsOf(value, path, ["authority", "weight"]);
   optional(override["authority"], `${path}.authority`, checkText);
   optional(override["weight"], `${path}.weight`, (weight, field) => {
-    if (typeof weight === "number" || typeof weight === "string") return;
-    throw refusal(field, "is no quantity: write one like 500m");
+    if (!isQuantity(weight)) throw refusal(field, "is no quantity: write one like 500m");
   });
+}
+
+function isQuantity(value: unknown): boolean {
+  if (typeof value !== "number" && typeof value !== "string") return false;
+  try {
+    parseMilliQuantity(value);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }
 
 function checkTimeout(value: unknown, path: string): void {

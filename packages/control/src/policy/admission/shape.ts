@@ -55,6 +55,12 @@ export const text: Read<string> = (value, path) => {
   throw new SyntaxError(`${path}: is no string: quote it`);
 };
 
+/** Texts by keys that anybody chose: labels, annotations. */
+export const texts: Read<Readonly<Record<string, string>>> = (value, path) =>
+  Object.fromEntries(
+    Object.entries(anyObject(value, path)).map(([key, one]) => [key, text(one, `${path}[${key}]`)]),
+  );
+
 export const flag: Read<boolean> = (value, path) => {
   if (typeof value === "boolean") return value;
   throw new SyntaxError(`${path}: is neither true nor false: write one`);

@@ -10,13 +10,27 @@ import type {
   ServerAuthorization,
   TargetRef,
 } from "@heddle/kube/types/linkerd";
-import { anyObject, fields, flag, integer, listOf, oneOf, type Read, text } from "./shape.ts";
+import type { LabelSelector, LabelSelectorRequirement } from "@heddle/kube/types/meta";
+import { fields, flag, integer, listOf, oneOf, type Read, text, texts } from "./shape.ts";
 
 const MAX_UINT32 = 0xffff_ffff;
 
 const ref: Read<TargetRef> = fields({
   required: { kind: text, name: text },
   optional: { group: text, namespace: text },
+});
+
+const selector: Read<LabelSelector> = fields<LabelSelector>({
+  required: {},
+  optional: {
+    matchLabels: texts,
+    matchExpressions: listOf(
+      fields<LabelSelectorRequirement>({
+        required: { key: text, operator: oneOf("In", "NotIn", "Exists", "DoesNotExist") },
+        optional: { values: listOf(text) },
+      }),
+    ),
+  },
 });
 
 const networks: Read<readonly NetworkRule[]> = listOf(
@@ -57,8 +71,8 @@ const port: Read<number | string> = (value, path) =>
 export const serverSpec: Read<Server["spec"]> = fields({
   required: { port },
   optional: {
-    podSelector: anyObject,
-    externalWorkloadSelector: anyObject,
+    podSelector: selector,
+    externalWorkloadSelector: selector,
     proxyProtocol: text,
     accessPolicy: text,
   },
@@ -70,7 +84,7 @@ export const serverAuthorizationSpec: Read<ServerAuthorization["spec"]> = fields
   required: {
     server: fields<ServerAuthorization["spec"]["server"]>({
       required: {},
-      optional: { name: text, selector: anyObject },
+      optional: { name: text, selector },
     }),
     client: fields<Client>({
       required: {},

@@ -91,6 +91,58 @@ test("whatever a review holds, it is answered", async () => {
   }
 });
 
+test("a selector is what a selector is, whatever the schema lets through", async () => {
+  const server = (podSelector: object) =>
+    judged(POLICY, "Server", { spec: { port: 80, podSelector } });
+  const expression = (more: object) => ({
+    matchExpressions: [{ key: "k", operator: "In", ...more }],
+  });
+  assert.equal(await server({}), undefined);
+  assert.equal(
+    await server({ matchLabels: { a: "b" }, ...expression({ values: ["c"] }) }),
+    undefined,
+  );
+  assert.match(
+    (await server({ matchLabels: { app: 1 } }))!,
+    /^spec\.podSelector\.matchLabels\[app\]: /,
+  );
+  const path =
+    /^spec\.podSelector\.matchExpressions\[0\]\.operator: "Is" is unknown: use one of In, /;
+  assert.match((await server(expression({ operator: "Is" })))!, path);
+  assert.match((await server(expression({ values: "c" })))!, /values: is no list/);
+});
+
+test("a header's name and value are such as a request may have", async () => {
+  const spec = (header: object) => ({ rules: [{ matches: [{ headers: [header] }] }] });
+  for (const group of [POLICY, GATEWAY]) {
+    const about = (header: object) => judged(group, "HTTPRoute", { spec: spec(header) });
+    assert.equal(await about({ name: "X-a", value: "b c" }), undefined);
+    for (const header of [
+      { name: "a b", value: "x" },
+      { name: "", value: "x" },
+      { name: "x", value: "\u00fc" },
+      { name: "x", value: "a\nb" },
+    ]) {
+      assert.match((await about(header))!, /^spec\.rules\[0\]\.matches\[0\]: /);
+    }
+  }
+});
+
+test("a filter that does not say what it does is denied", async () => {
+  const spec = { rules: [{ filters: [{ type: "RequestRedirect" }] }] };
+  const problem = await judged(POLICY, "HTTPRoute", { spec });
+  assert.match(problem!, /^spec\.rules\[0\]\.filters\[0\]\.requestRedirect: is missing/);
+});
+
+test("what is deleted is not judged", async () => {
+  const request = { uid: "1", operation: "DELETE", object: null };
+  const kind = { group: POLICY, version: "v1", kind: "Server" };
+  const server = await newPolicyValidator(Log.silent())({ request: { ...request, kind } });
+  assert.ok(server.allowed);
+  const profile = { group: "linkerd.io", version: "v1alpha2", kind: "ServiceProfile" };
+  assert.ok((await validateProfile({ request: { ...request, kind: profile } })).allowed);
+});
+
 test("a gRPC route's retries and methods are its own, and a pattern must compile", async () => {
   const parentRefs = [{ kind: "Service", name: "s", port: 80 }];
   const about = (rule: object, annotations = {}) =>
