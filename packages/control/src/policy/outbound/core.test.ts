@@ -177,6 +177,20 @@ test("[UO08] a stream of the fallback ends when a network takes its address", ()
   assert.deepEqual(heard, ["value", "gone"]);
 });
 
+test("[UO09] a stream of the fallback ends when a network goes and leaves its address to another", () => {
+  const world = new World();
+  world.egress("own", [{ cidr: "192.0.2.0/24" }]);
+  world.egress("global", [{ cidr: "0.0.0.0/0" }], { namespace: "linkerd-egress" });
+  const fallback = world.watch("1.1.1.1:80");
+  const elsewhere = world.watch("1.1.1.1:80", "linkerd-egress");
+  world.index.deleteEgressNetwork("ns", "own");
+  world.cells.flush();
+  assert.deepEqual(fallback, ["value", "gone"]);
+  assert.match(keyOfDestination(world.lookup("1.1.1.1:80")!), /linkerd-egress\/global/);
+  // Whose address stands for what it did is not disturbed.
+  assert.deepEqual(elsewhere, ["value"]);
+});
+
 test("a stream ends when its network is deleted, and the address falls back", () => {
   const world = new World();
   world.egress();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { LEASES, SERVICES } from "@heddle/kube/types/core";
 import { SERVERS } from "@heddle/kube/types/linkerd";
+import { apiVersionOf } from "@heddle/kube/types/meta";
 import {
   GATEWAY_HTTP_ROUTES,
   POLICY_HTTP_ROUTES,
@@ -10,6 +11,7 @@ import {
 import { ApiStore } from "@heddle/testkit/api-store";
 import { GrpcHost } from "@heddle/testkit/grpc-host";
 import { grpcMetadata } from "@heddle/testkit/grpc-metadata";
+import { TLS_ROUTES } from "../resources.ts";
 import { PolicyMesh } from "../test-mesh.ts";
 
 let mesh: PolicyMesh;
@@ -140,6 +142,15 @@ test("[OS04] what other controllers say of a route stays", async () => {
   await server(ns, "parent");
   const [first] = await verdicts(ns, ["other=True/Accepted", "parent=True/Accepted"]);
   assert.deepEqual(first, other);
+});
+
+test("[UM08] a TLSRoute is read and judged in version v1alpha2, the only one that is served", async () => {
+  assert.equal(apiVersionOf(TLS_ROUTES), "gateway.networking.k8s.io/v1alpha2");
+  const ns = await mesh.namespace();
+  await mesh.service(ns, "svc");
+  const spec = { parentRefs: [{ ...serviceRef, port: 9999 }], rules: [{}] };
+  await mesh.create(TLS_ROUTES, ns, "route", { spec });
+  await mesh.accepted(TLS_ROUTES as never, ns, "route");
 });
 
 test("a status that is right is not written again", async () => {

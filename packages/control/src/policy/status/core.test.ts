@@ -45,14 +45,14 @@ class World {
     this.index.setRoute(kind, object<Route<unknown>>(name, fields, metadata));
   }
 
-  parents(kind: StatusKind, name = "route"): RouteParentStatus[] {
-    const change = this.index.change({ kind, namespace: "ns", name }, NOW);
+  parents(kind: StatusKind, name = "route", namespace = "ns"): RouteParentStatus[] {
+    const change = this.index.change({ kind, namespace, name }, NOW);
     return (change!.status as { parents: RouteParentStatus[] }).parents;
   }
 
   /** `Accepted=True/Accepted`, … of the first parent. */
-  conditions(kind: StatusKind, name = "route"): string[] {
-    return (this.parents(kind, name)[0]?.conditions ?? []).map(
+  conditions(kind: StatusKind, name = "route", namespace = "ns"): string[] {
+    return (this.parents(kind, name, namespace)[0]?.conditions ?? []).map(
       ({ type, status, reason }) => `${type}=${status}/${reason}`,
     );
   }
@@ -121,6 +121,24 @@ test("[UR11] [UR12] [UR33] [UR34] a conflict turns both ways as the other route 
       world.index.deleteRoute(weak, "ns", "route");
     }
   }
+});
+
+test("a route of a third namespace turns nobody else's routes off", () => {
+  const world = new World();
+  world.service();
+  const parent = { ...SERVICE, namespace: "ns" };
+  const stronger = (namespace: string): void =>
+    world.route("grpc", [parent], [], { name: namespace, metadata: { namespace } });
+  world.route("gateway-http", [parent]);
+  stronger("evil");
+  assert.equal(world.conditions("gateway-http")[0], YES);
+  world.route("gateway-http", [parent], [], { metadata: { namespace: "evil" } });
+  assert.equal(world.conditions("gateway-http", "route", "evil")[0], CONFLICT);
+  // The parent's own namespace decides for all.
+  stronger("ns");
+  assert.equal(world.conditions("gateway-http")[0], CONFLICT);
+  world.route("gateway-http", [parent], [], { metadata: { namespace: "third" } });
+  assert.equal(world.conditions("gateway-http", "route", "third")[0], CONFLICT);
 });
 
 test("[UE01] [UE02] [UE03] an EgressNetwork is accepted unless it overlaps the cluster", () => {

@@ -68,7 +68,7 @@ export class StatusIndex {
     tls: new Entries(),
     tcp: new Entries(),
   };
-  /** How many routes of each kind name a parent. */
+  /** How many routes of each kind and namespace name a parent. */
   readonly #claims = new Map<string, number>();
 
   /** @param changed - Told after each event: some status may be wrong now. */
@@ -224,14 +224,18 @@ export class StatusIndex {
         }
       }
     }
-    return this.#isConflicted(kind, parent) ? notAccepted("RouteReasonConflicted", "") : accepted();
+    return this.#isConflicted(kind, identityOf(route).namespace, parent)
+      ? notAccepted("RouteReasonConflicted", "")
+      : accepted();
   }
 
-  #isConflicted(kind: RouteKind, parent: ParentTarget): boolean {
-    for (const stronger of ROUTE_KINDS.slice(0, ROUTE_KINDS.indexOf(kind))) {
-      if (this.#claims.has(claimKey(stronger, parent))) return true;
-    }
-    return false;
+  /** Routes of third namespaces are for their own clients only: they take nothing from others. */
+  #isConflicted(kind: RouteKind, namespace: string, parent: ParentTarget): boolean {
+    return ROUTE_KINDS.slice(0, ROUTE_KINDS.indexOf(kind)).some(
+      (stronger) =>
+        this.#claims.has(claimKey(stronger, namespace, parent)) ||
+        this.#claims.has(claimKey(stronger, parent.namespace, parent)),
+    );
   }
 
   #resolution(route: Route<unknown>, parent: ParentTarget): Condition {
@@ -336,7 +340,10 @@ export class StatusIndex {
   }
 
   #claim(kind: StatusKind, route: Route<unknown>, by: 1 | -1): void {
-    const keys = new Set(parentTargets(route).map((parent) => claimKey(ROUTE_KIND[kind]!, parent)));
+    const { namespace } = identityOf(route);
+    const keys = new Set(
+      parentTargets(route).map((parent) => claimKey(ROUTE_KIND[kind]!, namespace, parent)),
+    );
     for (const key of keys) {
       const count = (this.#claims.get(key) ?? 0) + by;
       if (count === 0) this.#claims.delete(key);
@@ -377,8 +384,8 @@ function parentKey({ kind, namespace, name, port }: ParentTarget): string {
   return `${kind}:${namespace}/${name}:${port ?? ""}`;
 }
 
-function claimKey(kind: RouteKind, parent: ParentTarget): string {
-  return `${kind} ${parentKey(parent)}`;
+function claimKey(kind: RouteKind, namespace: string, parent: ParentTarget): string {
+  return `${kind} of ${namespace} on ${parentKey(parent)}`;
 }
 
 function unresolved(reason: "BackendNotFound" | "InvalidKind", message = ""): Condition {
