@@ -23,9 +23,10 @@ import { OwnCertificates, type OwnIssuer } from "./identity/own-certificates.ts"
 import { localIssuer, RemoteIssuer } from "./identity/own-issuer.ts";
 import { startInjector } from "./injector/main.ts";
 import { isWildcard, joinAddresses, meshFacts, ownNames } from "./mesh-facts.ts";
-import { validateProfile } from "./policy/admission/profile-validator.ts";
+import { newProfileValidator } from "./policy/admission/profile-validator.ts";
 import { newPolicyValidator } from "./policy/admission/validator.ts";
 import { type PolicyRole, startPolicy } from "./policy/main.ts";
+import { Warnings } from "./policy/warnings/warnings.ts";
 import { GrpcPort } from "./serve.ts";
 import {
   type ControlSettings,
@@ -275,7 +276,7 @@ async function startPorts(
 
 /** Without certificates of the mesh: the API server knows the webhooks by some of their own. */
 async function startWebhookRole(wiring: Wiring): Promise<WebhookRole> {
-  const { settings, parts, log } = wiring;
+  const { settings, parts, client, log } = wiring;
   const { roles, ip, ports, controlNamespace } = settings;
   const injector = roles.has("injector")
     ? parts.use(
@@ -288,14 +289,15 @@ async function startWebhookRole(wiring: Wiring): Promise<WebhookRole> {
         }),
       )
     : undefined;
+  const warnings = new Warnings(client, settings.clusterDomain, log.child("warnings"));
   const policies = roles.has("policy-validator")
-    ? newPolicyValidator(log.child("policy-validator"))
+    ? newPolicyValidator(log.child("policy-validator"), warnings)
     : undefined;
   return parts.use(
     await startWebhooks({
       handlers: {
         ...(injector === undefined ? {} : { injector: injector.handler }),
-        ...(roles.has("sp-validator") ? { profiles: validateProfile } : {}),
+        ...(roles.has("sp-validator") ? { profiles: newProfileValidator(warnings) } : {}),
         ...(policies === undefined ? {} : { policies }),
       },
       shared: { at: { ip, port: ports.webhooks }, tlsFolder: settings.webhookTlsFolder },

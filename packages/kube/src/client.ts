@@ -22,6 +22,8 @@ export interface ListOptions extends CallOptions {
   readonly fieldSelector?: string | undefined;
   /** Items per page; pages are fetched one after the other. */
   readonly limit?: number;
+  /** No further page is fetched once so many are there; the list is then not whole. */
+  readonly enough?: number;
   /** Ask for names, labels and owners only, of servers that can do so. */
   readonly metadataOnly?: boolean;
 }
@@ -70,6 +72,8 @@ export interface KubeClientOptions {
   readonly userAgent?: string;
   readonly requestTimeoutMs?: number;
   readonly maxConnections?: number;
+  /** Told of what the API server, or a webhook, has to say of a request that it takes. */
+  readonly onWarning?: (warning: string) => void;
 }
 
 const PAGE_ITEMS = 500;
@@ -87,12 +91,14 @@ export class KubeClient implements Disposable {
   readonly #transport: Transport;
   readonly #userAgent: string;
   readonly #timeoutMs: number;
+  readonly #onWarning: ((warning: string) => void) | undefined;
 
   constructor(options: KubeClientOptions) {
     this.cluster = options.cluster;
     this.#transport = new Transport(options.cluster, options.maxConnections ?? 32);
     this.#userAgent = options.userAgent ?? "heddle";
     this.#timeoutMs = options.requestTimeoutMs ?? 30_000;
+    this.#onWarning = options.onWarning;
   }
 
   async get<T extends KubeObject>(
@@ -284,7 +290,8 @@ export class KubeClient implements Disposable {
       }
       for (const item of page.items ?? []) items.push(item);
       next = page.metadata?.continue;
-      if (next === undefined || next === "") {
+      const isEnough = items.length >= (options.enough ?? Number.POSITIVE_INFINITY);
+      if (next === undefined || next === "" || isEnough) {
         return { metadata: { resourceVersion: page.metadata?.resourceVersion ?? "" }, items };
       }
     }
@@ -330,6 +337,7 @@ export class KubeClient implements Disposable {
       },
     };
     const response = await this.#transport.send(call, await credentials.current());
+    if (this.#onWarning !== undefined) warningsIn(response).forEach(this.#onWarning);
     if (response.statusCode !== 401) return response;
     // A token may have been replaced since we read it: once more, with a fresh one.
     const before = await credentials.current();
@@ -342,6 +350,12 @@ export class KubeClient implements Disposable {
 }
 
 const JSON_TYPE = "application/json";
+
+/** As `299 - "text"`, with `"` and `\` escaped; Node joins several by commas. */
+function warningsIn({ headers }: IncomingMessage): string[] {
+  const found = String(headers["warning"] ?? "").matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g);
+  return [...found].map(([, text]) => text!.replace(/\\(.)/g, "$1"));
+}
 
 interface SendOptions extends CallOptions {
   readonly accept?: string;

@@ -31,6 +31,18 @@ export function matchesSelector(selector: LabelSelector | undefined, labels: Lab
   return true;
 }
 
+/** As lists and watches take it: `a=b,c in (d,e),!f`. Empty for one that matches everything. */
+export function formatSelector({ matchLabels, matchExpressions }: LabelSelector): string {
+  const requirements = Object.entries(matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  for (const { key, operator, values = [] } of matchExpressions ?? []) {
+    const list = `(${values.join(",")})`;
+    if (operator === "In") requirements.push(`${key} in ${list}`);
+    else if (operator === "NotIn") requirements.push(`${key} notin ${list}`);
+    else requirements.push(operator === "Exists" ? key : `!${key}`);
+  }
+  return requirements.join(",");
+}
+
 /** Every pair of `wanted` is in `labels`; an empty `wanted` matches everything. */
 export function matchesLabels(wanted: LabelMap, labels: LabelMap): boolean {
   for (const [key, value] of Object.entries(wanted)) {

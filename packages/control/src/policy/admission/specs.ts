@@ -47,9 +47,10 @@ export const meshTlsAuthenticationSpec: Read<MeshTlsAuthentication["spec"]> = fi
   optional: {
     identities: listOf(text),
     identityRefs: listOf(
-      fields<NonNullable<MeshTlsAuthentication["spec"]["identityRefs"]>[number]>({
-        required: { kind: text },
-        optional: { group: text, name: text, namespace: text },
+      // Without a name it is nobody's identity, whatever the schema lets through.
+      fields<TargetRef>({
+        required: { kind: text, name: text },
+        optional: { group: text, namespace: text },
       }),
     ),
   },

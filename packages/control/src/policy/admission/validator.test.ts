@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Log } from "@heddle/base/log";
-import { validateProfile } from "./profile-validator.ts";
+import { newProfileValidator } from "./profile-validator.ts";
 import { newPolicyValidator } from "./validator.ts";
 
+const validateProfile = newProfileValidator();
 const GATEWAY = "gateway.networking.k8s.io";
 const POLICY = "policy.linkerd.io";
 const KINDS: readonly (readonly [string, string])[] = [

@@ -1,7 +1,20 @@
 import type { Log } from "@heddle/base/log";
+import type { Route } from "@heddle/kube/types/routes";
 import type { AdmissionHandler, AdmissionReview } from "../../webhook/review.ts";
 import type { Annotations } from "../annotations.ts";
+import { ignoredFields } from "../ignored-fields.ts";
 import { GATEWAY_GROUP, POLICY_GROUP } from "../refs.ts";
+import { annotationWarnings } from "../warnings/annotations.ts";
+import {
+  warnOfAuthorizationPolicy,
+  warnOfRateLimit,
+  warnOfServerAuthorization,
+} from "../warnings/authorizations.ts";
+import { warnOfRoute } from "../warnings/routes.ts";
+import { warnOfServer } from "../warnings/servers.ts";
+import type { Subject, Warn } from "../warnings/subject.ts";
+import type { Surroundings } from "../warnings/surroundings.ts";
+import type { Look, Warnings } from "../warnings/warnings.ts";
 import {
   authorizationPolicyProblem,
   egressNetworkProblem,
@@ -15,7 +28,7 @@ import { rateLimitProblem } from "./rate-limit.ts";
 import { grpcRouteSpec, httpRouteSpec, streamRouteSpec } from "./route-specs.ts";
 import { gatewayHttpRouteProblem, grpcRouteProblem, policyHttpRouteProblem } from "./routes.ts";
 import { serverProblem } from "./server.ts";
-import { fields, type Read, texts } from "./shape.ts";
+import { fields, type Read, text, texts } from "./shape.ts";
 import {
   authorizationPolicySpec,
   egressNetworkSpec,
@@ -26,56 +39,75 @@ import {
   serverSpec,
 } from "./specs.ts";
 
-/** What a validator may look at besides the spec. */
-interface Subject {
-  readonly namespace: string;
-  readonly annotations: Annotations;
+/** What becomes of a spec. */
+interface Verdict {
+  /** Why it is denied; undefined if it is not. */
+  readonly problem: string | undefined;
+  /** Undefined if nothing of the kind is void. */
+  readonly look: Look | undefined;
 }
 
-/** Why a spec is denied, or undefined. @throws SyntaxError if it is not even of the kind's shape. */
-type Judge = (spec: unknown, subject: Subject) => string | undefined;
+/** @throws SyntaxError if the spec is not even of the kind's shape. */
+type Judge = (spec: unknown, subject: Subject, clusterDomain: string) => Verdict;
 
 /** Linkerd's own kinds, by lower-case name. */
 const POLICY_KINDS: ReadonlyMap<string, Judge> = new Map([
-  judge("Server", serverSpec, serverProblem),
-  judge("ServerAuthorization", serverAuthorizationSpec, serverAuthorizationProblem),
-  judge("AuthorizationPolicy", authorizationPolicySpec, (spec, { namespace }) =>
-    authorizationPolicyProblem(spec, namespace),
+  judge("Server", serverSpec, serverProblem, warnOfServer),
+  judge(
+    "ServerAuthorization",
+    serverAuthorizationSpec,
+    serverAuthorizationProblem,
+    warnOfServerAuthorization,
+  ),
+  judge(
+    "AuthorizationPolicy",
+    authorizationPolicySpec,
+    (spec, { namespace }) => authorizationPolicyProblem(spec, namespace),
+    warnOfAuthorizationPolicy,
   ),
   judge("MeshTLSAuthentication", meshTlsAuthenticationSpec, meshTlsAuthenticationProblem),
   judge("NetworkAuthentication", networkAuthenticationSpec, networkAuthenticationProblem),
   judge("EgressNetwork", egressNetworkSpec, egressNetworkProblem),
-  judge("HTTPLocalRateLimitPolicy", rateLimitSpec, rateLimitProblem),
-  judge("HTTPRoute", httpRouteSpec, (spec, { annotations }) =>
+  judge("HTTPLocalRateLimitPolicy", rateLimitSpec, rateLimitProblem, warnOfRateLimit),
+  routeJudge("HTTPRoute", httpRouteSpec, (spec, { annotations }) =>
     policyHttpRouteProblem(spec, annotations),
   ),
 ]);
 
 /** Kinds that are not ours: what we cannot read of them may be of a version that we do not know. */
 const GATEWAY_KINDS: ReadonlyMap<string, Judge> = new Map([
-  judge("HTTPRoute", httpRouteSpec, (spec, { annotations }) =>
+  routeJudge("HTTPRoute", httpRouteSpec, (spec, { annotations }) =>
     gatewayHttpRouteProblem(spec, annotations),
   ),
-  judge("GRPCRoute", grpcRouteSpec, (spec, { annotations }) => grpcRouteProblem(spec, annotations)),
-  judge("TLSRoute", streamRouteSpec, streamRouteProblem),
-  judge("TCPRoute", streamRouteSpec, streamRouteProblem),
+  routeJudge("GRPCRoute", grpcRouteSpec, (spec, { annotations }) =>
+    grpcRouteProblem(spec, annotations),
+  ),
+  routeJudge("TLSRoute", streamRouteSpec, streamRouteProblem),
+  routeJudge("TCPRoute", streamRouteSpec, streamRouteProblem),
 ]);
 
 const NO_KINDS: ReadonlyMap<string, Judge> = new Map();
 
-/** Makes the handler of Linkerd's policy validator. */
-export function newPolicyValidator(log: Log): AdmissionHandler {
+/**
+ * Makes the handler of Linkerd's policy validator.
+ *
+ * @param warnings - Without it, nobody is warned of anything.
+ */
+export function newPolicyValidator(log: Log, warnings?: Warnings): AdmissionHandler {
   return async ({ request }) => {
     const { uid } = request;
     // What goes is not judged: nobody shall be stuck with it.
     if (request.operation === "DELETE") return { uid, allowed: true };
-    const problem = policyProblem(request, log);
-    if (problem === undefined) return { uid, allowed: true };
-    return { uid, allowed: false, status: { message: denialOf(problem) } };
+    const { problem, look } = verdictOn(request, warnings?.clusterDomain ?? "", log);
+    if (problem !== undefined) {
+      return { uid, allowed: false, status: { message: denialOf(problem) } };
+    }
+    const said = look === undefined ? [] : ((await warnings?.of(look)) ?? []);
+    return { uid, allowed: true, ...(said.length === 0 ? {} : { warnings: said }) };
   };
 }
 
-function policyProblem(request: AdmissionReview["request"], log: Log): string | undefined {
+function verdictOn(request: AdmissionReview["request"], clusterDomain: string, log: Log): Verdict {
   const { group = "", version = "", kind } = request.kind;
   const isGateway = group.toLowerCase() === GATEWAY_GROUP;
   const isPolicy = group.toLowerCase() === POLICY_GROUP;
@@ -83,23 +115,34 @@ function policyProblem(request: AdmissionReview["request"], log: Log): string | 
   const found = kinds.get(kind.toLowerCase());
   if (found === undefined) {
     const known = [...POLICY_KINDS.keys(), ...GATEWAY_KINDS.keys()].join(", ");
-    return `${group}/${version} ${kind} is no kind that this webhook judges: keep its rules to ${known}`;
+    const problem = `${group}/${version} ${kind} is no kind that this webhook judges: keep its rules to ${known}`;
+    return { problem, look: undefined };
   }
   try {
     const { metadata, spec } = readReviewed(request.object, "object");
-    const annotations = metadata?.annotations ?? {};
-    return found(spec, { namespace: request.namespace ?? "", annotations });
+    const subject = {
+      namespace: request.namespace ?? "",
+      name: request.name ?? metadata?.name ?? "",
+      created: metadata?.creationTimestamp,
+      annotations: metadata?.annotations ?? {},
+    };
+    return found(spec, subject, clusterDomain);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    if (!isGateway) return error.message;
+    const { message } = error;
+    if (!isGateway) return { problem: message, look: undefined };
     const { namespace, name } = request;
     log.info("a route that cannot be read is admitted", { kind, namespace, name, error });
-    return undefined;
+    return { problem: undefined, look: (_, warn) => warn(`${message}; the route is not used`) };
   }
 }
 
 interface Reviewed {
-  readonly metadata?: { readonly annotations?: Annotations };
+  readonly metadata?: {
+    readonly name?: string;
+    readonly creationTimestamp?: string;
+    readonly annotations?: Annotations;
+  };
   readonly spec?: unknown;
 }
 
@@ -108,7 +151,7 @@ const readReviewed: Read<Reviewed> = fields({
   optional: {
     metadata: fields<NonNullable<Reviewed["metadata"]>>({
       required: {},
-      optional: { annotations: texts },
+      optional: { name: text, creationTimestamp: text, annotations: texts },
     }),
     spec: (value) => value,
   },
@@ -118,6 +161,39 @@ function judge<T>(
   kind: string,
   read: Read<T>,
   problemOf: (spec: T, subject: Subject) => string | undefined,
+  warnOf: WarnOf<T> = () => {},
 ): [string, Judge] {
-  return [kind.toLowerCase(), (spec, subject) => problemOf(read(spec, "spec"), subject)];
+  return [
+    kind.toLowerCase(),
+    (unread, subject, clusterDomain) => {
+      const spec = read(unread, "spec");
+      const look: Look = async (around, warn) => {
+        annotationWarnings(kind, subject.annotations).forEach(warn);
+        await warnOf(spec, subject, around, warn, { clusterDomain, unread });
+      };
+      return { problem: problemOf(spec, subject), look };
+    },
+  ];
 }
+
+function routeJudge<T extends Route<unknown>["spec"]>(
+  kind: string,
+  read: Read<T>,
+  problemOf: (spec: T, subject: Subject) => string | undefined,
+): [string, Judge] {
+  return judge(kind, read, problemOf, async (spec, subject, around, warn, more) => {
+    for (const path of ignoredFields(kind, more.unread)) {
+      warn(`${path}: is not known here, and does nothing`);
+    }
+    await warnOfRoute(spec, subject, more.clusterDomain, around, warn);
+  });
+}
+
+/** Warns of what is void of a spec that is taken. */
+type WarnOf<T> = (
+  spec: T,
+  subject: Subject,
+  around: Surroundings,
+  warn: Warn,
+  more: { readonly clusterDomain: string; readonly unread: unknown },
+) => void | Promise<void>;
