@@ -17,13 +17,23 @@ import {
   oneOfTexts,
   reference,
   root,
+  type Schema,
   selector,
   text,
 } from "./schema.ts";
 
 const GROUP_NAME = "policy.linkerd.io";
 
+/** Our own: Linkerd's Servers and AuthorizationPolicies have no status. */
+function matchedStatus(): Schema {
+  return object({
+    conditions: looseConditions({ observedGeneration: integer("int64") }),
+    matchedWorkloads: integer("int32"),
+  });
+}
+
 export function servers(): CustomResourceDefinition {
+  const status = matchedStatus();
   const port: Column = { name: "Port", jsonPath: ".spec.port" };
   const protocol: Column = { name: "Protocol", jsonPath: ".spec.proxyProtocol" };
   const access: Column = { name: "Access Policy", jsonPath: ".spec.accessPolicy" };
@@ -45,24 +55,29 @@ export function servers(): CustomResourceDefinition {
     shortNames: ["srv"],
     versions: [
       version("v1alpha1", {
-        schema: root(object({ "podSelector*": oneSelector, ...common })),
+        schema: root(object({ "podSelector*": oneSelector, ...common }), { status }),
+        hasStatus: true,
         deprecated:
           "policy.linkerd.io/v1alpha1 Server is deprecated; use policy.linkerd.io/v1beta1 Server",
       }),
       version("v1beta1", {
-        schema: root(object({ "podSelector*": selector(), ...common })),
+        schema: root(object({ "podSelector*": selector(), ...common }), { status }),
+        hasStatus: true,
         columns: [port, protocol],
         deprecated:
           "policy.linkerd.io/v1beta1 Server is deprecated; use policy.linkerd.io/v1beta3 Server",
       }),
       version("v1beta2", {
-        schema: root(object(eitherSelector, either)),
+        schema: root(object(eitherSelector, either), { status }),
+        hasStatus: true,
         columns: [port, protocol],
       }),
       version("v1beta3", {
         schema: root(
           object({ accessPolicy: text({ default: "deny" }), ...eitherSelector }, either),
+          { status },
         ),
+        hasStatus: true,
         columns: [port, protocol, access],
         isStored: true,
       }),
@@ -124,7 +139,9 @@ export function authorizationPolicies(): CustomResourceDefinition {
             "targetRef*": reference("name*"),
             "requiredAuthenticationRefs*": list(reference("name*", bounded(0, 253))),
           }),
+          { status: matchedStatus() },
         ),
+        hasStatus: true,
       }),
     ],
   });

@@ -87,18 +87,30 @@ export class PolicyFeed implements AsyncDisposable {
     return this.close();
   }
 
-  #watchWorkloads({ inbound }: PolicyIndexes): void {
+  #watchWorkloads({ inbound, status }: PolicyIndexes): void {
     this.#watch(
       PODS,
       {
-        set: (pod) => inbound.setPod(pod),
-        delete: (namespace, name) => inbound.deletePod(namespace, name),
+        set: (pod) => {
+          inbound.setPod(pod);
+          status.setPod(pod);
+        },
+        delete: (namespace, name) => {
+          inbound.deletePod(namespace, name);
+          status.deletePod(namespace, name);
+        },
       },
       MESHED_PODS,
     );
     this.#watch(EXTERNAL_WORKLOADS, {
-      set: (workload) => inbound.setExternalWorkload(workload),
-      delete: (namespace, name) => inbound.deleteExternalWorkload(namespace, name),
+      set: (workload) => {
+        inbound.setExternalWorkload(workload);
+        status.setExternalWorkload(workload);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteExternalWorkload(namespace, name);
+        status.deleteExternalWorkload(namespace, name);
+      },
     });
   }
 
@@ -118,16 +130,34 @@ export class PolicyFeed implements AsyncDisposable {
       delete: (namespace, name) => inbound.deleteServerAuthorization(namespace, name),
     });
     this.#watch(AUTHORIZATION_POLICIES, {
-      set: (policy) => inbound.setAuthorizationPolicy(policy),
-      delete: (namespace, name) => inbound.deleteAuthorizationPolicy(namespace, name),
+      set: (policy) => {
+        inbound.setAuthorizationPolicy(policy);
+        status.setAuthorizationPolicy(policy);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteAuthorizationPolicy(namespace, name);
+        status.deleteAuthorizationPolicy(namespace, name);
+      },
     });
     this.#watch(MESH_TLS_AUTHENTICATIONS, {
-      set: (authentication) => inbound.setMeshTlsAuthentication(authentication),
-      delete: (namespace, name) => inbound.deleteMeshTlsAuthentication(namespace, name),
+      set: (authentication) => {
+        inbound.setMeshTlsAuthentication(authentication);
+        status.setAuthentication("MeshTLSAuthentication", authentication);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteMeshTlsAuthentication(namespace, name);
+        status.deleteAuthentication("MeshTLSAuthentication", namespace, name);
+      },
     });
     this.#watch(NETWORK_AUTHENTICATIONS, {
-      set: (authentication) => inbound.setNetworkAuthentication(authentication),
-      delete: (namespace, name) => inbound.deleteNetworkAuthentication(namespace, name),
+      set: (authentication) => {
+        inbound.setNetworkAuthentication(authentication);
+        status.setAuthentication("NetworkAuthentication", authentication);
+      },
+      delete: (namespace, name) => {
+        inbound.deleteNetworkAuthentication(namespace, name);
+        status.deleteAuthentication("NetworkAuthentication", namespace, name);
+      },
     });
     this.#watch(HTTP_LOCAL_RATE_LIMIT_POLICIES, {
       set: (policy) => {

@@ -1,4 +1,9 @@
-import { EGRESS_NETWORKS, HTTP_LOCAL_RATE_LIMIT_POLICIES } from "@heddle/kube/types/linkerd";
+import {
+  AUTHORIZATION_POLICIES,
+  EGRESS_NETWORKS,
+  HTTP_LOCAL_RATE_LIMIT_POLICIES,
+  SERVERS,
+} from "@heddle/kube/types/linkerd";
 import { type KubeObject, type Resource, resource } from "@heddle/kube/types/meta";
 import {
   GATEWAY_GRPC_ROUTES,
@@ -6,7 +11,7 @@ import {
   POLICY_HTTP_ROUTES,
   type Route,
 } from "@heddle/kube/types/routes";
-import type { StatusKind } from "./status/core.ts";
+import type { StatusKind } from "./status/keys.ts";
 
 export const TLS_ROUTES: Resource<Route<unknown>> = resource(
   "gateway.networking.k8s.io/v1alpha2",
@@ -28,4 +33,6 @@ export const STATUS_RESOURCES: Readonly<Record<StatusKind, Resource<KubeObject>>
   tcp: TCP_ROUTES,
   "rate-limit": HTTP_LOCAL_RATE_LIMIT_POLICIES,
   egress: EGRESS_NETWORKS,
+  server: SERVERS,
+  authorization: AUTHORIZATION_POLICIES,
 };

@@ -12,6 +12,14 @@ export interface Server extends KubeObject {
     readonly proxyProtocol?: string;
     readonly accessPolicy?: string;
   };
+  /** Ours alone. */
+  readonly status?: MatchedStatus;
+}
+
+/** Of objects that stand for workloads. */
+export interface MatchedStatus {
+  readonly conditions?: readonly Condition[];
+  readonly matchedWorkloads?: number;
 }
 
 export interface NetworkRule {
@@ -50,6 +58,8 @@ export interface AuthorizationPolicy extends KubeObject {
     readonly targetRef: TargetRef;
     readonly requiredAuthenticationRefs: readonly TargetRef[];
   };
+  /** Ours alone. */
+  readonly status?: MatchedStatus;
 }
 
 export interface MeshTlsAuthentication extends KubeObject {

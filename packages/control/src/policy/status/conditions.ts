@@ -1,4 +1,5 @@
-import type { Condition } from "@heddle/kube/types/meta";
+import type { Condition, KubeObject } from "@heddle/kube/types/meta";
+import type { StatusChange } from "./keys.ts";
 
 export function condition(
   type: string,
@@ -32,6 +33,40 @@ export function sameConditions(a: readonly Condition[], b: readonly Condition[])
       );
     })
   );
+}
+
+/**
+ * The status of an object that has nothing in it but conditions, and perhaps a count of workloads;
+ * undefined if it is right. Conditions of other types are others' and stay.
+ */
+export function conditionsChange(
+  object: KubeObject,
+  before: readonly Condition[] | undefined,
+  wanted: readonly Condition[],
+  now: string,
+  {
+    count,
+  }: { readonly count?: { readonly before: number | undefined; readonly now: number } } = {},
+): StatusChange | undefined {
+  const { generation, resourceVersion } = object.metadata;
+  const isOurs = ({ type }: Condition): boolean => wanted.some((one) => one.type === type);
+  const ours = (before ?? []).filter(isOurs);
+  const others = (before ?? []).filter((one) => !isOurs(one));
+  // Linkerd's own statuses tell no generation; those that are ours alone do.
+  const made =
+    count === undefined || generation === undefined
+      ? wanted
+      : wanted.map((one) => ({ ...one, observedGeneration: generation }));
+  const isSame = sameConditions(ours, made);
+  if (isSame && count?.before === count?.now) return undefined;
+  return {
+    resourceVersion,
+    status: {
+      conditions: [...others, ...withTimes(made, ours, now)],
+      ...(count === undefined ? {} : { matchedWorkloads: count.now }),
+    },
+    isMinor: isSame,
+  };
 }
 
 /** Dates each condition: anew if it turned, else as it was. */

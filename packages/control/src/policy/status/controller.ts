@@ -1,18 +1,27 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "@heddle/base/clock";
-import { messageOf } from "@heddle/base/errors";
+import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
-import type { Counter, Histogram, Registry } from "@heddle/base/metrics";
+import type { Registry } from "@heddle/base/metrics";
 import type { KubeClient } from "@heddle/kube/client";
 import { ChangeQueue, runController } from "@heddle/kube/controller";
 import { hasReason } from "@heddle/kube/errors";
 import { apiVersionOf } from "@heddle/kube/types/meta";
 import { STATUS_RESOURCES } from "../resources.ts";
-import type { StatusIndex, StatusKey, StatusKind } from "./core.ts";
+import type { StatusIndex } from "./core.ts";
+import { parseKey, type StatusChange, type StatusKey, type StatusKind, textOfKey } from "./keys.ts";
+import { Slots } from "./slots.ts";
+import { StatusMetrics } from "./status-metrics.ts";
 
 const FIELD_MANAGER = "linkerd.io/policy-controller";
 const SWEEP_MS = 10_000;
 const PATCH_TIMEOUT_MS = 5_000;
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+/** Written at the same time. A write's time runs from when it is sent. */
+const MAX_WRITES = 16;
+/** Looked at within one turn of the event loop, so that ten thousand routes hold nobody up. */
+const LOOKS_PER_TURN = 200;
+/** Kinds that have a status with our own definitions only, and none with Linkerd's. */
+const OWN_KINDS: readonly StatusKind[] = ["server", "authorization"];
 
 export interface StatusOptions {
   readonly client: KubeClient;
@@ -32,6 +41,9 @@ export class StatusController {
    * from. The index lags behind our own writes, and the same write twice would be one too many.
    */
   readonly #written = new Map<string, string | undefined>();
+  readonly #slots = new Slots(MAX_WRITES);
+  /** Kinds that no status can be written of. */
+  #absent: ReadonlySet<StatusKind> = new Set(OWN_KINDS);
   #queue: ChangeQueue<string> | undefined;
 
   constructor(options: StatusOptions) {
@@ -41,21 +53,17 @@ export class StatusController {
 
   /** To be called when the index has changed. Does nothing while somebody else leads. */
   sweep(): void {
-    const queue = this.#queue;
-    if (queue === undefined) return;
-    for (const key of this.#options.index.pending()) {
-      queue.add(textOf(key));
-      this.#metrics.enqueues.inc();
-    }
+    if (this.#queue !== undefined) void this.#look(this.#options.index.takeDirty(), false);
   }
 
   /** Leads until the signal aborts. */
   async lead(signal: AbortSignal): Promise<void> {
     const { log, sweepMs = SWEEP_MS } = this.#options;
     this.#queue = new ChangeQueue(signal);
-    const timer = setInterval(() => this.sweep(), sweepMs);
+    const sweepAll = (): Promise<void> => this.#sweepAll(signal);
+    const timer = setInterval(() => void sweepAll(), sweepMs);
     try {
-      this.sweep();
+      void sweepAll();
       await runController({
         changes: this.#queue,
         reconcile: (key, stop) => this.#reconcile(key, stop),
@@ -75,12 +83,72 @@ export class StatusController {
     }
   }
 
+  /** Looks at everything: what an event has missed, and counts that have waited until now. */
+  async #sweepAll(signal: AbortSignal): Promise<void> {
+    if (this.#absent.size > 0) this.#absent = await this.#absentKinds(signal);
+    if (signal.aborted) return;
+    this.#options.index.takeDirty();
+    await this.#look(this.#options.index.keys(), true);
+  }
+
+  /** @param withMinor - Whether changes count that can wait. */
+  async #look(keys: Iterable<StatusKey>, withMinor: boolean): Promise<void> {
+    const queue = this.#queue;
+    let looks = 0;
+    for (const key of keys) {
+      if (queue === undefined || this.#queue !== queue) return;
+      const change = this.#absent.has(key.kind) ? undefined : this.#change(key);
+      if (change !== undefined && (withMinor || !change.isMinor)) {
+        queue.add(textOfKey(key));
+        this.#metrics.enqueues.inc();
+      }
+      looks++;
+      if (looks % LOOKS_PER_TURN === 0) await nextTurn();
+    }
+  }
+
+  /** One object that no schema should have let through must not cost the others their statuses. */
+  #change(key: StatusKey): StatusChange | undefined {
+    const { index, clock, log } = this.#options;
+    try {
+      return index.change(key, `${new Date(clock.wallMs()).toISOString().slice(0, 19)}Z`);
+    } catch (error) {
+      log.error("status not worked out", { object: textOfKey(key), error });
+      return undefined;
+    }
+  }
+
+  /** Those of our own kinds whose definitions are Linkerd's, which have no status. */
+  async #absentKinds(signal: AbortSignal): Promise<ReadonlySet<StatusKind>> {
+    const absent = new Set<StatusKind>();
+    for (const kind of OWN_KINDS) {
+      const { plural, ...of } = STATUS_RESOURCES[kind];
+      const path = `/apis/${apiVersionOf({ plural, ...of })}`;
+      try {
+        const { resources } = await this.#options.client.raw<Discovery>("GET", path, { signal });
+        if (resources.some(({ name }) => name === `${plural}/status`)) continue;
+      } catch (error) {
+        if (!signal.aborted && !(error instanceof MeshError)) throw error;
+      }
+      absent.add(kind);
+    }
+    return absent;
+  }
+
   async #reconcile(text: string, signal: AbortSignal): Promise<void> {
-    const { client, index, clock } = this.#options;
+    await this.#slots.take();
+    try {
+      if (!signal.aborted) await this.#write(text, signal);
+    } finally {
+      this.#slots.give();
+    }
+  }
+
+  async #write(text: string, signal: AbortSignal): Promise<void> {
+    const { client, clock } = this.#options;
     this.#metrics.dequeues.inc();
-    const key = keyOf(text);
-    const now = `${new Date(clock.wallMs()).toISOString().slice(0, 19)}Z`;
-    const change = index.change(key, now);
+    const key = parseKey(text);
+    const change = this.#change(key);
     if (change === undefined) {
       this.#written.delete(text);
       this.#metrics.drops.inc();
@@ -118,37 +186,6 @@ export class StatusController {
   }
 }
 
-function textOf({ kind, namespace, name }: StatusKey): string {
-  return `${kind}/${namespace}/${name}`;
-}
-
-function keyOf(text: string): StatusKey {
-  const [kind, namespace, name] = text.split("/");
-  return { kind: kind as StatusKind, namespace: namespace!, name: name! };
-}
-
-class StatusMetrics {
-  readonly patches: Counter;
-  readonly errors: Counter;
-  readonly timeouts: Counter;
-  readonly enqueues: Counter;
-  readonly dequeues: Counter;
-  readonly drops: Counter;
-  readonly seconds: Histogram;
-
-  constructor(registry: Registry) {
-    const counter = (name: string, help: string): Counter =>
-      registry.counter(`resource_status_${name}_total`, help).with();
-    this.patches = counter("patches", "Statuses written");
-    this.errors = counter("patch_api_errors", "Statuses that the API refused");
-    this.timeouts = counter("patch_timeouts", "Statuses that took too long to write");
-    this.enqueues = counter("patch_enqueues", "Statuses found to be wrong");
-    this.dequeues = counter("patch_dequeues", "Statuses taken up for writing");
-    this.drops = counter("patch_drops", "Statuses that were right when their turn came");
-    this.seconds = registry
-      .histogram("resource_status_patch_duration_seconds", "Time to write a status", SECONDS, {
-        unit: "seconds",
-      })
-      .with();
-  }
+interface Discovery {
+  readonly resources: readonly { readonly name: string }[];
 }
