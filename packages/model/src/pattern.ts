@@ -19,14 +19,27 @@ const MAX_SOURCE_CHARS = 4096;
  * @throws SyntaxError that says what is wrong and where.
  */
 export function compilePattern(source: string): Pattern {
+  return parsed(source, (node) => fastPath(source, node) ?? new AutomatonPattern(source, node));
+}
+
+/**
+ * How large a pattern's automaton is, and with it what the pattern costs: for those that pass
+ * patterns on.
+ *
+ * @throws SyntaxError as `compilePattern` does.
+ */
+export function patternSteps(source: string): number {
+  return parsed(source, (node) => compileProgram(node).steps.length);
+}
+
+function parsed<T>(source: string, use: (node: Node) => T): T {
   if (source.length > MAX_SOURCE_CHARS) {
     throw new SyntaxError(
       `Cannot compile pattern: it is longer than ${MAX_SOURCE_CHARS} characters`,
     );
   }
   try {
-    const node = parsePattern(source);
-    return fastPath(source, node) ?? new AutomatonPattern(source, node);
+    return use(parsePattern(source));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new SyntaxError(`Cannot compile pattern ${JSON.stringify(source)}: ${error.message}`);

@@ -1,6 +1,5 @@
 import type * as kube from "@heddle/kube/types/routes";
 import type { HeaderModifier, RouteFilter, ValueMatch } from "@heddle/kube/types/routes";
-import { compilePattern } from "@heddle/model/pattern";
 import type { FieldMatch } from "@heddle/model/route/fields";
 import {
   HeaderModifier as CheckedModifier,
@@ -10,6 +9,7 @@ import {
 } from "@heddle/model/route/filters";
 import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch, PathMatch } from "@heddle/model/route/http-routes";
+import { PatternBudget } from "./pattern-budget.ts";
 
 /** A filter as both sides understand it. */
 export type FilterSpec =
@@ -18,20 +18,24 @@ export type FilterSpec =
   | { readonly kind: "redirect"; readonly redirect: RedirectSpec }
   | { readonly kind: "failure"; readonly status: number; readonly message: string };
 
-/** @throws SyntaxError if a proxy could not take it: relative paths, patterns, names. */
-export function httpMatchOf(match: kube.HttpMatch): HttpMatch {
-  return {
-    path: pathOf(match),
-    headers: (match.headers ?? []).map(headerOf),
-    queryParams: (match.queryParams ?? []).map(fieldOf),
+/** Reads the matches of one route. It throws a SyntaxError for what proxies could not take. */
+export type MatchOf<K, M> = (match: K) => M;
+
+/** For one route: its patterns have one budget. Relative paths, patterns and names are checked. */
+export function newHttpMatchOf(): MatchOf<kube.HttpMatch, HttpMatch> {
+  const patterns = new PatternBudget();
+  return (match) => ({
+    path: pathOf(match, patterns),
+    headers: (match.headers ?? []).map((header) => headerOf(header, patterns)),
+    queryParams: (match.queryParams ?? []).map((param) => fieldOf(param, patterns)),
     ...(match.method === undefined ? {} : { method: match.method }),
-  };
+  });
 }
 
-function pathOf({ path }: kube.HttpMatch): PathMatch {
+function pathOf({ path }: kube.HttpMatch, patterns: PatternBudget): PathMatch {
   const { type = "PathPrefix", value = "/" } = path ?? {};
   if (type === "RegularExpression") {
-    compilePattern(value);
+    patterns.spend(value);
     return { kind: "regex", pattern: value };
   }
   if (!value.startsWith("/")) throw new SyntaxError(`the path "${value}" is not absolute`);
@@ -39,31 +43,34 @@ function pathOf({ path }: kube.HttpMatch): PathMatch {
 }
 
 /** What could never be a header is no match that waits for it, but a mistake. */
-function headerOf(match: ValueMatch): FieldMatch {
+function headerOf(match: ValueMatch, patterns: PatternBudget): FieldMatch {
   if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(match.name)) {
     throw new SyntaxError(`"${match.name}" is not a header's name`);
   }
   if (match.type !== "RegularExpression" && !/^[\t\x20-\x7e]*$/.test(match.value)) {
     throw new SyntaxError(`the value of header ${match.name} is not visible ASCII`);
   }
-  return fieldOf(match);
+  return fieldOf(match, patterns);
 }
 
-function fieldOf({ type, name, value }: ValueMatch): FieldMatch {
+function fieldOf({ type, name, value }: ValueMatch, patterns: PatternBudget): FieldMatch {
   if (type !== "RegularExpression") return { name, exact: value };
-  compilePattern(value);
+  patterns.spend(value);
   return { name, regex: value };
 }
 
-/** @throws SyntaxError for methods matched by pattern, which no proxy does. */
-export function grpcMatchOf({ method, headers }: kube.GrpcMatch): GrpcMatch {
-  if (method?.type === "RegularExpression") {
-    throw new SyntaxError("a gRPC method cannot be matched by a regular expression");
-  }
-  return {
-    service: method?.service ?? "",
-    method: method?.method ?? "",
-    headers: (headers ?? []).map(headerOf),
+/** For one route. Methods matched by pattern, which no proxy does, are refused. */
+export function newGrpcMatchOf(): MatchOf<kube.GrpcMatch, GrpcMatch> {
+  const patterns = new PatternBudget();
+  return ({ method, headers }) => {
+    if (method?.type === "RegularExpression") {
+      throw new SyntaxError("a gRPC method cannot be matched by a regular expression");
+    }
+    return {
+      service: method?.service ?? "",
+      method: method?.method ?? "",
+      headers: (headers ?? []).map((header) => headerOf(header, patterns)),
+    };
   };
 }
 

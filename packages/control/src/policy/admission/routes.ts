@@ -11,7 +11,7 @@ import { parseGoDuration } from "@heddle/model/go-duration";
 import { type Annotations, parseGrpcRetry, parseHttpRetry, parseTimeouts } from "../annotations.ts";
 import { parentKindOf } from "../outbound/route.ts";
 import { refersTo } from "../refs.ts";
-import { filterOf, grpcMatchOf, httpMatchOf } from "../route-spec.ts";
+import { filterOf, newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { parentsProblem } from "./parents.ts";
 
 // Each function says why a route is denied, or undefined.
@@ -23,10 +23,11 @@ export function policyHttpRouteProblem(
   spec: HttpRoute["spec"],
   annotations: Annotations,
 ): string | undefined {
+  const matchOf = newHttpMatchOf();
   return (
     parentsProblem(spec) ??
     annotationsProblem(spec, annotations, parseHttpRetry) ??
-    firstRule(spec.rules, (rule, path) => ruleProblem(rule, path, httpMatchOf))
+    firstRule(spec.rules, (rule, path) => ruleProblem(rule, path, matchOf))
   );
 }
 
@@ -34,10 +35,11 @@ export function gatewayHttpRouteProblem(
   spec: HttpRoute["spec"],
   annotations: Annotations,
 ): string | undefined {
+  const matchOf = newHttpMatchOf();
   return (
     parentsProblem(spec) ??
     annotationsProblem(spec, annotations, parseHttpRetry) ??
-    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, httpMatchOf))
+    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, matchOf))
   );
 }
 
@@ -45,10 +47,11 @@ export function grpcRouteProblem(
   spec: GrpcRoute["spec"],
   annotations: Annotations,
 ): string | undefined {
+  const matchOf = newGrpcMatchOf();
   return (
     parentsProblem(spec) ??
     annotationsProblem(spec, annotations, parseGrpcRetry) ??
-    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, grpcMatchOf))
+    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, matchOf))
   );
 }
 

@@ -129,6 +129,31 @@ test("a header's name and value are such as a request may have", async () => {
   }
 });
 
+test("patterns are held to what they cost altogether, and soon", async () => {
+  const header = (at: number) => ({
+    type: "RegularExpression",
+    name: `x${at}`,
+    value: "(\\pL|\\pN){1000}",
+  });
+  const headers = Array.from({ length: 16 }, (_, at) => header(at));
+  const rules = (count: number, of: object[]) =>
+    Array.from({ length: count }, () => ({
+      matches: Array.from({ length: 8 }, () => ({ headers: of })),
+    }));
+  const startMs = performance.now();
+  for (const group of [POLICY, GATEWAY]) {
+    const problem = await judged(group, "HTTPRoute", { spec: { rules: rules(16, headers) } });
+    assert.match(
+      problem!,
+      /^spec\.rules\[0\]\.matches\[0\]: the regular expressions are too large/,
+    );
+    const some = rules(16, [{ type: "RegularExpression", name: "x", value: "/users/[0-9]+/.*" }]);
+    assert.equal(await judged(group, "HTTPRoute", { spec: { rules: some } }), undefined);
+  }
+  // Without a budget it takes half a minute.
+  assert.ok(performance.now() - startMs < 5_000);
+});
+
 test("a filter that does not say what it does is denied", async () => {
   const spec = { rules: [{ filters: [{ type: "RequestRedirect" }] }] };
   const problem = await judged(POLICY, "HTTPRoute", { spec });

@@ -14,7 +14,7 @@ import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
-import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
+import { newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
 import { type IdentityNames, meshTlsOf, networksOf, serverClientsOf } from "./authentication.ts";
 import { authenticatedTwin, type DefaultPolicy } from "./default-policy.ts";
@@ -186,7 +186,7 @@ export class InboundIndex {
   /** @param group - `policy.linkerd.io` or `gateway.networking.k8s.io`. */
   setHttpRoute(group: string, route: HttpRoute): void {
     this.#apply(this.#httpRoutes[group]!, "HTTPRoute", route, (object) =>
-      inboundRouteOf(group, "HTTPRoute", object, httpMatchOf),
+      inboundRouteOf(group, "HTTPRoute", object, newHttpMatchOf()),
     );
   }
 
@@ -196,7 +196,7 @@ export class InboundIndex {
 
   setGrpcRoute(route: GrpcRoute): void {
     this.#apply(this.#grpcRoutes, "GRPCRoute", route, (object) =>
-      inboundRouteOf(GATEWAY_GROUP, "GRPCRoute", object, grpcMatchOf),
+      inboundRouteOf(GATEWAY_GROUP, "GRPCRoute", object, newGrpcMatchOf()),
     );
   }
 

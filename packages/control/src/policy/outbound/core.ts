@@ -9,7 +9,7 @@ import { formatSocketAddress, type SocketAddress } from "@heddle/model/socket-ad
 import type { GrpcCondition, StatusRange } from "../annotations.ts";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf } from "../refs.ts";
-import { grpcMatchOf, httpMatchOf } from "../route-spec.ts";
+import { newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
 import { Attachments } from "./attachments.ts";
 import { buildPolicy, fallbackPolicy, type Parent, undefinedPortPolicy } from "./build.ts";
@@ -136,7 +136,7 @@ export class OutboundIndex {
   /** @param group - `policy.linkerd.io` or `gateway.networking.k8s.io`. */
   setHttpRoute(group: string, route: HttpRoute): void {
     const kind = "HTTPRoute";
-    const reading = { group, kind, matchOf: httpMatchOf, retryOf: httpRetryOf };
+    const reading = { group, kind, matchOf: newHttpMatchOf(), retryOf: httpRetryOf };
     this.#setRoute(this.#http, group, kind, route, (object) => attachedRouteOf(object, reading));
   }
 
@@ -146,7 +146,7 @@ export class OutboundIndex {
 
   setGrpcRoute(route: GrpcRoute): void {
     const kind = "GRPCRoute";
-    const reading = { group: GATEWAY_GROUP, kind, matchOf: grpcMatchOf, retryOf: grpcRetryOf };
+    const reading = { group: GATEWAY_GROUP, kind, matchOf: newGrpcMatchOf(), retryOf: grpcRetryOf };
     this.#setRoute(this.#grpc, GATEWAY_GROUP, kind, route, (object) =>
       attachedRouteOf(object, reading),
     );

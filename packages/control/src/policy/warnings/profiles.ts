@@ -1,7 +1,7 @@
 import { SERVICES } from "@heddle/kube/types/core";
 import type { RequestMatchSpec, ServiceProfile } from "@heddle/kube/types/linkerd";
 import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
-import { compilePattern } from "@heddle/model/pattern";
+import { PatternBudget } from "../pattern-budget.ts";
 import { refersTo } from "../refs.ts";
 import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -56,13 +56,16 @@ export async function warnOfProfile(
 }
 
 function warnOfPatterns(spec: Spec, warn: Warn): void {
+  const patterns = new PatternBudget();
   for (const [index, { condition }] of (spec?.routes ?? []).entries()) {
     for (const pattern of patternsOf(condition)) {
       try {
-        compilePattern(pattern);
+        patterns.spend(pattern);
       } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
         warn(`spec.routes[${index}].condition: ${error.message}`);
+        // One is enough to look at: there may be thousands, each as large as a pattern can be.
+        return;
       }
     }
   }
