@@ -1,6 +1,6 @@
 import type { KubeObject } from "@heddle/kube/types/meta";
 
-/** Told of an object that cannot be read; what was read of it before holds on. */
+/** Told of an object that cannot be read; what was read of it before holds on, grants aside. */
 export type OnUnreadable = (kind: string, ref: string, problem: string) => void;
 
 /** Objects of one kind, read into what an index works with, by namespace and name. */

@@ -2,7 +2,8 @@ const MAX_SHOWN = 100;
 
 /** A value from an object under review for a message: quoted, and cut, since it may be a megabyte. */
 export function quoted(value: unknown): string {
-  const text = String(value);
+  // Never `String` of an object: it may have a `toString` of its own, which is no function.
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? typeof value);
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
 }
 

@@ -201,8 +201,8 @@ test("a ServerAuthorization's clients are anyone, TLS, or identities; from the c
       suffixes: [["x", "y"]],
     },
   );
-  // One that says nothing is not read; the one before it holds on.
-  assert.equal(rule({})?.authentication.kind, "identities");
+  // One that says nothing grants nothing, whatever it granted before.
+  assert.equal(rule({}), undefined);
   assert.match(world.unreadable[0]!, /ServerAuthorization ns\/authz: /);
 });
 
@@ -276,8 +276,10 @@ test("a network and an identity required together must both hold; two of a kind 
     [TLS_REF, { kind: "ServiceAccount", name: "a" }],
     [{ group: "apps", kind: "Deployment", name: "a" }],
   ]) {
-    world.index.setAuthorizationPolicy(authorizationPolicy({ ...SERVER, name: "x" }, ...refs));
-    assert.equal(world.at().authorizations.length, 1, "the version before holds on");
+    world.index.setAuthorizationPolicy(authorizationPolicy(SERVER, TLS_REF));
+    assert.equal(world.at().authorizations.length, 1);
+    world.index.setAuthorizationPolicy(authorizationPolicy(SERVER, ...refs));
+    assert.equal(world.at().authorizations.length, 0, "what cannot be read grants nothing");
   }
   assert.equal(world.unreadable.length, 4);
 });

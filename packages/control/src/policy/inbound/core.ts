@@ -45,6 +45,14 @@ interface LimitEntry extends RateLimit {
   readonly accepted: boolean;
 }
 
+/** Kinds without which less is allowed. */
+const GRANTS: ReadonlySet<string> = new Set([
+  "ServerAuthorization",
+  "AuthorizationPolicy",
+  "MeshTLSAuthentication",
+  "NetworkAuthentication",
+]);
+
 /** Any change to an authentication: policies of every namespace may refer to it. */
 const AUTHENTICATIONS: Dependency = "authentications";
 
@@ -370,8 +378,13 @@ export class InboundIndex {
     fact: Dependency = factOf(kind, object.metadata.namespace ?? "", object.metadata.name ?? ""),
   ): void {
     const entry = readObject(kind, object, read, this.#events.unreadable);
-    if (entry === undefined) return;
     const { namespace, name } = identityOf(object);
+    if (entry === undefined) {
+      // What it granted before was taken back, perhaps. Servers and routes hold on: without them
+      // more could be allowed than with them.
+      if (GRANTS.has(kind)) this.#remove(entries, kind, namespace, name, fact);
+      return;
+    }
     entries.set(namespace, name, entry);
     this.#events.touched(fact);
   }

@@ -37,7 +37,6 @@ export class AuthorizationStatuses {
   /** @returns the facts that its status rests on. */
   set(policy: AuthorizationPolicy): string[] {
     const { namespace, name } = identityOf(policy);
-    this.#policies.set(namespace, name, policy);
     const { targetRef, requiredAuthenticationRefs: refs } = policy.spec;
     const facts = refs.flatMap((ref) => {
       const kind = authenticationKind(ref);
@@ -49,6 +48,8 @@ export class AuthorizationStatuses {
     // Those of a route are found by looking; few namespaces have many.
     const isOfOne = refersTo(targetRef, POLICY_GROUP, "Server");
     facts.push(isOfOne ? factOf.server(namespace, targetRef.name) : factOf.servers(namespace));
+    // Last: what throws is an object that no schema should have let through.
+    this.#policies.set(namespace, name, policy);
     return facts;
   }
 

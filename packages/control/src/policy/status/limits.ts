@@ -22,9 +22,10 @@ export class LimitStatuses {
   /** @returns the facts that its status rests on. */
   set(policy: HttpLocalRateLimitPolicy): string[] {
     const { namespace, name } = identityOf(policy);
+    // Before anything changes: it throws for an object that no schema should have let through.
+    const server = serverOf(policy);
     this.delete(namespace, name);
     this.#limits.set(namespace, name, policy);
-    const server = serverOf(policy);
     if (server === undefined) return [];
     const limits = this.#byServer.get(namespace, server);
     if (limits === undefined) this.#byServer.set(namespace, server, new Set([policy]));

@@ -59,12 +59,14 @@ export class RouteStatuses {
     // Our own kind's schema has no fields but those that we read.
     const ignored = kind === "policy-http" ? [] : ignoredFields(KIND_OF[kind], route.spec);
     const after = { route, parents: parentTargets(route), ignored };
+    // Before anything changes: it throws for an object that no schema should have let through.
+    const facts = factsOf(after);
     this.#routes[kind].set(namespace, name, after);
     // The new ones first: what it names before and after shall not seem to be gone in between.
     this.#claim(kind, after, 1);
     if (before === undefined) this.#touched(factOf.route(kind, namespace, name));
     else this.#claim(kind, before, -1);
-    return factsOf(after);
+    return facts;
   }
 
   delete(kind: RouteCollection, namespace: string, name: string): void {

@@ -1,4 +1,4 @@
-import type { Annotations } from "../annotations.ts";
+import { type Annotations, parseTrafficSettings } from "../annotations.ts";
 
 const RETRY_AND_TIMEOUT = [
   "retry.linkerd.io/limit",
@@ -42,6 +42,20 @@ const MAX_CHARS = 100;
 /** Warns of annotations that do nothing, but look as if they should. */
 export function annotationWarnings(kind: string, annotations: Annotations): string[] {
   const known = KNOWN.get(kind) ?? [];
+  return [...unreadable(kind, annotations), ...unknown(kind, known, annotations)];
+}
+
+/** Those of an EgressNetwork, as of a Service, count one by one, if they can be read. */
+function unreadable(kind: string, annotations: Annotations): string[] {
+  const warnings: string[] = [];
+  if (kind !== "EgressNetwork") return warnings;
+  parseTrafficSettings(annotations, (key, problem) =>
+    warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`),
+  );
+  return warnings;
+}
+
+function unknown(kind: string, known: readonly string[], annotations: Annotations): string[] {
   return Object.keys(annotations).flatMap((key) => {
     if (known.includes(key) || key.length > MAX_CHARS) return [];
     const near = known.find((one) => isNear(key, one));

@@ -55,6 +55,7 @@ export async function warnOfServerAuthorization(
   around: Surroundings,
   warn: Warn,
 ): Promise<void> {
+  warnOfClients(spec.client, warn);
   const { name, selector } = spec.server;
   if (name !== undefined && (await around.find(SERVERS, namespace, name)) === undefined) {
     warn(`spec.server.name: Server ${name} is not in ${namespace} yet`);
@@ -63,6 +64,15 @@ export async function warnOfServerAuthorization(
   const servers = await around.list(SERVERS, namespace, formatSelector(selector));
   if (servers.length > 0) return;
   warn(`spec.server.selector: matches no Server in ${namespace} yet: check its labels`);
+}
+
+function warnOfClients(
+  { unauthenticated, meshTLS }: ServerAuthorization["spec"]["client"],
+  warn: Warn,
+): void {
+  if (unauthenticated === true || meshTLS?.unauthenticatedTLS === true) return;
+  const named = (meshTLS?.identities?.length ?? 0) + (meshTLS?.serviceAccounts?.length ?? 0);
+  if (named === 0) warn("spec.client: names no clients: nobody is admitted by it");
 }
 
 /** Warns of a Server that is not there, or that an older limit holds for. */

@@ -3,6 +3,7 @@ import { EGRESS_NETWORKS, SERVERS, SERVICE_PROFILES } from "@heddle/kube/types/l
 import type { ParentRef, Route } from "@heddle/kube/types/routes";
 import { parseIp } from "@heddle/model/network";
 import { POLICY_GROUP, refersTo } from "../refs.ts";
+import { filterOf } from "../route-spec.ts";
 import { goesFirst } from "./profiles.ts";
 import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -15,6 +16,7 @@ export async function warnOfRoute(
   around: Surroundings,
   warn: Warn,
 ): Promise<void> {
+  warnOfFilters(spec, warn);
   const { parentRefs = [] } = spec;
   if (parentRefs.length === 0) {
     warn("spec.parentRefs: is empty: name the Server, Service or EgressNetwork that it is for");
@@ -31,6 +33,20 @@ export async function warnOfRoute(
     } else if (refersTo(ref, POLICY_GROUP, "EgressNetwork")) {
       if ((await around.find(EGRESS_NETWORKS, namespace, ref.name)) !== undefined) continue;
       warn(`${path}: EgressNetwork ${ref.name} is not in ${namespace} yet`);
+    }
+  }
+}
+
+/** Those that validators let through, as Linkerd does: a later version may have them. */
+function warnOfFilters({ rules = [] }: Route<unknown>["spec"], warn: Warn): void {
+  for (const [rule, { filters = [] }] of rules.entries()) {
+    for (const [at, filter] of filters.entries()) {
+      try {
+        filterOf(filter);
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        warn(`spec.rules[${rule}].filters[${at}]: ${error.message}: the route is not used`);
+      }
     }
   }
 }

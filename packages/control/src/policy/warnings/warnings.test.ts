@@ -12,7 +12,7 @@ import {
   SERVICE_PROFILES,
 } from "@heddle/kube/types/linkerd";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
-import { POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestNamespace } from "../../testing/objects.ts";
 import { startValidators } from "../admission/test-validators.ts";
@@ -193,7 +193,7 @@ test("annotations that do nothing, but nearly or elsewhere would, are told", asy
     "retry.linkerd.io/everything": "true",
     "config.linkerd.io/opaque-port": "80",
     "example.com/own": "x",
-    "timeout.linkerd.io/response": "1s",
+    "timeout.linkerd.io/response": "5constructor",
     ["a".repeat(60)]: "__proto__",
   });
   const of = (key: string) => `metadata.annotations[${key}]: does nothing on a EgressNetwork`;
@@ -201,6 +201,23 @@ test("annotations that do nothing, but nearly or elsewhere would, are told", asy
     `${of("config.linkerd.io/opaque-port")}: did you mean config.linkerd.io/opaque-ports?`,
     `${of("retry.linkerd.io/everything")}: remove it`,
     `${of("timeout.linkerd.io/reqest")}: did you mean timeout.linkerd.io/request?`,
+    'metadata.annotations[timeout.linkerd.io]: "5constructor" is not a duration: the units are ms, s, m, h and d, and does nothing',
+  ]);
+});
+
+test("a filter that no proxy has, and an authorization of nobody, are taken with a warning", async () => {
+  const ns = await TestNamespace.create(client, "warn-filter");
+  await ns.service("web", { ports: [{ port: 80 }] });
+  const parentRefs = [{ group: "", kind: "Service", name: "web", port: 80 }];
+  const urlRewrite = { hostname: "a.example" };
+  const rules = [{ filters: [{ type: "URLRewrite", urlRewrite }] }];
+  assert.deepEqual(await warned(GATEWAY_HTTP_ROUTES, ns, { parentRefs, rules }), [
+    "spec.rules[0].filters[0]: the filter URLRewrite is not supported: the route is not used",
+  ]);
+  await warned(SERVERS, ns, { podSelector: {}, port: 1 }, { name: "api" });
+  const nobody = { server: { name: "api" }, client: { unauthenticated: false } };
+  assert.deepEqual(await warned(SERVER_AUTHORIZATIONS, ns, nobody), [
+    "spec.client: names no clients: nobody is admitted by it",
   ]);
 });
 
