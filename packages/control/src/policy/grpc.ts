@@ -16,6 +16,7 @@ import { type Audience, encodeServer } from "./inbound/encode.ts";
 import { Latest } from "./latest.ts";
 import { type Destination, keyOfDestination, type OutboundIndex } from "./outbound/core.ts";
 import { encodePolicy } from "./outbound/encode.ts";
+import type { EntryCache } from "./outbound/entry-cache.ts";
 import { parseWorkloadToken, type WorkloadToken } from "./workload-token.ts";
 
 export interface PolicyAnswers {
@@ -24,6 +25,8 @@ export interface PolicyAnswers {
   readonly cells: Cells<EncodedMessage>;
   /** Of SPIFFE ids that this mesh issues. */
   readonly trustDomain: string;
+  /** Of outbound policies with very many routes. */
+  readonly routes: EntryCache;
   /** Whether the indexes know all there is. */
   readonly isReady: () => boolean;
 }
@@ -111,7 +114,7 @@ function inboundQuestion(
   };
 }
 
-function outboundQuestion({ outbound }: PolicyAnswers, request: TrafficSpec): Question {
+function outboundQuestion({ outbound, routes }: PolicyAnswers, request: TrafficSpec): Question {
   const { namespace } = workloadOf(request.sourceWorkload);
   const destination = destinationOf(outbound, request, namespace);
   if (destination === undefined) throw new GrpcError(GrpcStatus.notFound, "No such service");
@@ -119,7 +122,7 @@ function outboundQuestion({ outbound }: PolicyAnswers, request: TrafficSpec): Qu
     key: `outbound ${namespace} ${keyOfDestination(destination)}`,
     compute: (track) => {
       const policy = outbound.policy(destination, namespace, track);
-      return policy === "gone" ? "gone" : encodePolicy(policy);
+      return policy === "gone" ? "gone" : encodePolicy(policy, routes);
     },
   };
 }

@@ -10,11 +10,13 @@ import { type IpNetwork, NetworkMatch } from "@heddle/model/network";
 import type { EncodedMessage } from "@heddle/net/grpc/encoded-message";
 import type { GrpcServer } from "@heddle/net/grpc/server";
 import { Cells } from "./cells.ts";
+import { Coalesced } from "./coalesced.ts";
 import { inboundHandlers, outboundHandlers } from "./grpc.ts";
 import { InboundIndex } from "./inbound/core.ts";
 import type { DefaultPolicy } from "./inbound/default-policy.ts";
 import { PolicyFeed } from "./kube.ts";
 import { OutboundIndex } from "./outbound/core.ts";
+import { EntryCache } from "./outbound/entry-cache.ts";
 import { StatusController } from "./status/controller.ts";
 import { StatusIndex } from "./status/core.ts";
 
@@ -80,6 +82,7 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
     inbound,
     outbound,
     cells,
+    routes: new EntryCache(),
     trustDomain: options.trustDomain,
     isReady: () => feed.isSynced,
   };
@@ -179,28 +182,4 @@ function registerSizes(metrics: Registry, inbound: InboundIndex, outbound: Outbo
       }
     }
   });
-}
-
-/** Runs once after any number of requests in one turn of the event loop. */
-class Coalesced {
-  readonly #run: () => void;
-  #timer: NodeJS.Immediate | undefined;
-  #isCancelled = false;
-
-  constructor(run: () => void) {
-    this.#run = run;
-  }
-
-  schedule(): void {
-    if (this.#timer !== undefined || this.#isCancelled) return;
-    this.#timer = setImmediate(() => {
-      this.#timer = undefined;
-      this.#run();
-    });
-  }
-
-  cancel(): void {
-    this.#isCancelled = true;
-    clearImmediate(this.#timer);
-  }
 }

@@ -7,17 +7,20 @@ import {
   type GrpcRoute_FilterSchema,
   type GrpcRoute_RetrySchema,
   type GrpcRoute_RouteBackendSchema,
-  type GrpcRouteSchema,
+  GrpcRouteSchema,
+  ProxyProtocol_GrpcSchema as GrpcSchema,
+  ProxyProtocol_Http1Schema as Http1Schema,
+  ProxyProtocol_Http2Schema as Http2Schema,
   type HttpRoute_FilterSchema,
   type HttpRoute_RetrySchema,
   type HttpRoute_RouteBackendSchema,
-  type HttpRouteSchema,
+  HttpRouteSchema,
   type OpaqueRouteSchema,
   OutboundPolicySchema,
   type ProxyProtocolSchema,
   type TlsRouteSchema,
 } from "@heddle/api/gen/outbound_pb";
-import type { EncodedMessage } from "@heddle/net/grpc/encoded-message";
+import { type EncodedMessage, encodeEntry, withEntries } from "@heddle/net/grpc/encoded-message";
 import type {
   Backoff,
   FailureAccrual,
@@ -39,6 +42,7 @@ import {
   redirectMessage,
 } from "../message.ts";
 import type { FilterSpec } from "../route-spec.ts";
+import { EntryCache } from "./entry-cache.ts";
 import type {
   BackendKind,
   Distribution,
@@ -62,44 +66,88 @@ const GRPC_NOT_ALLOWED = 7;
 /** For requests to a backend that cannot be; gRPC routes carry it too, as upstream does. */
 const FAILING_STATUS = 500;
 
-export function encodePolicy(policy: OutboundPolicy): EncodedMessage {
+/** Of so many routes each one is looked up before it is encoded. */
+const MANY_ROUTES = 100;
+/** Of routes, in each of the messages that hold them. */
+const ROUTES_FIELD = 1;
+
+/** @param cache - Of whoever encodes again and again, for policies of very many routes. */
+export function encodePolicy(policy: OutboundPolicy, cache?: EntryCache): EncodedMessage {
   return encode(OutboundPolicySchema, {
-    protocol: protocolMessage(policy),
+    protocol: protocolMessage(policy, cache ?? new EntryCache()),
     metadata: metaMessage(policy.meta),
   });
 }
 
-function protocolMessage({ protocol, accrual }: OutboundPolicy): Init<typeof ProxyProtocolSchema> {
+function protocolMessage(
+  { protocol, accrual }: OutboundPolicy,
+  cache: EntryCache,
+): Init<typeof ProxyProtocolSchema> {
   const failureAccrual = accrual === undefined ? undefined : accrualMessage(accrual);
   switch (protocol.kind) {
     case "detect": {
-      const http = { routes: protocol.http.map(httpRoute), failureAccrual };
+      const http = { failureAccrual };
+      const { routes, entries } = httpRoutes(protocol.http, cache);
       return {
         kind: {
           case: "detect",
           value: {
             timeout: duration(DETECT_TIMEOUT_MS),
             opaque: { routes: protocol.opaque.map(opaqueRoute) },
-            http1: http,
-            http2: http,
+            http1: withEntries(Http1Schema, { ...http, routes }, ROUTES_FIELD, entries),
+            http2: withEntries(Http2Schema, { ...http, routes }, ROUTES_FIELD, entries),
           },
         },
       };
     }
-    case "http1":
+    case "http1": {
+      const { routes, entries } = httpRoutes(protocol.routes, cache);
+      const value = withEntries(Http1Schema, { routes, failureAccrual }, ROUTES_FIELD, entries);
+      return { kind: { case: "http1", value } };
+    }
     case "http2": {
-      const routes = protocol.routes.map(httpRoute);
-      return { kind: { case: protocol.kind, value: { routes, failureAccrual } } };
+      const { routes, entries } = httpRoutes(protocol.routes, cache);
+      const value = withEntries(Http2Schema, { routes, failureAccrual }, ROUTES_FIELD, entries);
+      return { kind: { case: "http2", value } };
     }
     case "grpc": {
-      const routes = protocol.routes.map(grpcRoute);
-      return { kind: { case: "grpc", value: { routes, failureAccrual } } };
+      const { routes, entries } = manyOrFew(protocol.routes, GrpcRouteSchema, grpcRoute, cache);
+      const value = withEntries(GrpcSchema, { routes, failureAccrual }, ROUTES_FIELD, entries);
+      return { kind: { case: "grpc", value } };
     }
     case "tls":
       return { kind: { case: "tls", value: { routes: protocol.routes.map(tlsRoute) } } };
     case "opaque":
       return { kind: { case: "opaque", value: { routes: protocol.routes.map(opaqueRoute) } } };
   }
+}
+
+function httpRoutes(
+  routes: readonly OutboundHttpRoute[],
+  cache: EntryCache,
+): RoutesOf<typeof HttpRouteSchema> {
+  return manyOrFew(routes, HttpRouteSchema, httpRoute, cache);
+}
+
+/** Few routes as messages, or many as bytes. */
+interface RoutesOf<S extends Parameters<typeof encodeEntry>[0]> {
+  readonly routes: Init<S>[];
+  readonly entries: readonly Uint8Array[];
+}
+
+function manyOrFew<R, S extends Parameters<typeof encodeEntry>[0]>(
+  routes: readonly R[],
+  schema: S,
+  messageOf: (route: R) => Init<S>,
+  cache: EntryCache,
+): RoutesOf<S> {
+  if (routes.length < MANY_ROUTES) return { routes: routes.map(messageOf), entries: [] };
+  const entries = routes.map((route) =>
+    cache.entry(schema.typeName + JSON.stringify(route), () =>
+      encodeEntry(schema, messageOf(route)),
+    ),
+  );
+  return { routes: [], entries };
 }
 
 function httpRoute(route: OutboundHttpRoute): Init<typeof HttpRouteSchema> {
