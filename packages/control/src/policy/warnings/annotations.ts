@@ -25,11 +25,19 @@ const OF_NETWORKS: readonly string[] = [
   "config.linkerd.io/opaque-ports",
 ];
 
+const OF_SERVICES: readonly string[] = [
+  ...OF_NETWORKS,
+  ...["penalize-failures", "load-biaser-penalty", "load-biaser-max-retry-after"].map(
+    (name) => `balancer.alpha.linkerd.io/${name}`,
+  ),
+];
+
 /** What the policy controller reads of an object's annotations, by its kind. */
 const KNOWN: ReadonlyMap<string, readonly string[]> = new Map([
   ["HTTPRoute", OF_HTTP_ROUTES],
   ["GRPCRoute", OF_GRPC_ROUTES],
   ["EgressNetwork", OF_NETWORKS],
+  ["Service", OF_SERVICES],
 ]);
 
 /** Annotations of these do something to traffic, somewhere. */
@@ -45,10 +53,10 @@ export function annotationWarnings(kind: string, annotations: Annotations): stri
   return [...unreadable(kind, annotations), ...unknown(kind, known, annotations)];
 }
 
-/** Those of an EgressNetwork, as of a Service, count one by one, if they can be read. */
+/** Those of an EgressNetwork or a Service count one by one, if they can be read. */
 function unreadable(kind: string, annotations: Annotations): string[] {
   const warnings: string[] = [];
-  if (kind !== "EgressNetwork") return warnings;
+  if (kind !== "EgressNetwork" && kind !== "Service") return warnings;
   parseTrafficSettings(annotations, (key, problem) =>
     warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`),
   );
