@@ -1,4 +1,4 @@
-import { type Annotations, parseTrafficSettings } from "../annotations.ts";
+import { type Annotations, OPAQUE_PORTS, parseTrafficSettings } from "../annotations.ts";
 
 const RETRY_AND_TIMEOUT = [
   "retry.linkerd.io/limit",
@@ -22,7 +22,7 @@ const OF_NETWORKS: readonly string[] = [
     "failure-accrual-success-rate-min-requests",
     "failure-accrual-honor-retry-after",
   ].map((name) => `balancer.alpha.linkerd.io/${name}`),
-  "config.linkerd.io/opaque-ports",
+  OPAQUE_PORTS,
 ];
 
 const OF_SERVICES: readonly string[] = [
@@ -57,9 +57,11 @@ export function annotationWarnings(kind: string, annotations: Annotations): stri
 function unreadable(kind: string, annotations: Annotations): string[] {
   const warnings: string[] = [];
   if (kind !== "EgressNetwork" && kind !== "Service") return warnings;
-  parseTrafficSettings(annotations, (key, problem) =>
-    warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`),
-  );
+  parseTrafficSettings(annotations, (key, problem) => {
+    // Of a Service, discovery takes names of ports too, which policies do not know.
+    if (kind === "Service" && key === OPAQUE_PORTS) return;
+    warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`);
+  });
   return warnings;
 }
 

@@ -38,13 +38,14 @@ test("a Service's annotations that do nothing are told, beside what the webhook 
     "balancer.linkerd.io/failure-acrual": "consecutive",
     "config.linkerd.io/opaque-ports": "80,http",
     "retry.linkerd.io/http": "5xx",
+    "timeout.linkerd.io/idle": "5",
   };
   const answer = await ask(patched, "Service", { annotations });
   assert.deepEqual(answer, {
     uid: "1",
     ...patched,
     warnings: [
-      'metadata.annotations[config.linkerd.io/opaque-ports]: "http" is not a port nor a range of ports, and does nothing',
+      'metadata.annotations[timeout.linkerd.io]: "5" is not a duration: try "5s" or "5ms", and does nothing',
       "metadata.annotations[balancer.linkerd.io/failure-acrual]: does nothing on a Service: did you mean balancer.linkerd.io/failure-accrual?",
     ],
   });
