@@ -200,3 +200,25 @@ test("parseJson() bounds nesting outside of strings", () => {
   const text = `"${"[".repeat(1_000)}\\"${"{".repeat(1_000)}"`;
   assert.equal(parseJson(Buffer.from(text)), JSON.parse(text));
 });
+
+test("a JSON patch cannot grow without end, in size or in depth", () => {
+  const doubling = Array.from({ length: 60 }, (_, at) => ({
+    op: "copy",
+    from: "",
+    path: `/${at}`,
+  }));
+  assert.throws(() => applyJsonPatch({ a: "b".repeat(100) }, doubling), /the copies come to more/);
+  const few = Array.from({ length: 9 }, (_, at) => ({ op: "copy", from: "/a", path: `/${at}` }));
+  assert.equal(Object.keys(applyJsonPatch({ a: "b" }, few) as JsonObject).length, 10);
+  for (const moves of [150, 4_000]) {
+    const nesting = Array.from({ length: moves }, () => [
+      { op: "add", path: "/b", value: {} },
+      { op: "move", from: "/a", path: "/b/a" },
+      { op: "move", from: "/b", path: "/a" },
+    ]).flat();
+    // Beyond ten thousand operations none is looked at.
+    const patch = nesting.slice(0, 9_999);
+    if (moves === 150) applyJsonPatch({ a: {} }, patch);
+    else assert.throws(() => applyJsonPatch({ a: {} }, patch), /nested deeper than 256|stack/);
+  }
+});
