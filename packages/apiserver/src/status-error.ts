@@ -12,6 +12,7 @@ export interface Cause {
     | "FieldValueTooLong"
     | "FieldValueTooMany"
     | "FieldValueNotFound"
+    | "FieldManagerConflict"
     | "NamespaceTerminating"
     | "ResourceVersionTooLarge"
     | "UnexpectedServerResponse";

@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { clone, digString, type Json, type JsonObject } from "@heddle/apiserver/json/value";
-import { admit } from "@heddle/apiserver/objects/admit";
+import {
+  clone,
+  digString,
+  isObject,
+  type Json,
+  type JsonObject,
+  own,
+} from "@heddle/apiserver/json/value";
 import type { DeleteOptions } from "@heddle/apiserver/objects/delete-options";
 import { metadataOf } from "@heddle/apiserver/objects/metadata";
 import {
@@ -12,9 +18,9 @@ import {
 import { toView } from "@heddle/apiserver/objects/present";
 import type { Part, Target } from "@heddle/apiserver/objects/target";
 import type {
+  Change,
   Deleted,
   ObjectWriter,
-  Revise,
   WriteOptions,
   Written,
 } from "@heddle/apiserver/objects/writer";
@@ -26,9 +32,7 @@ import type { Requester } from "./attempt.ts";
 import type { Operation } from "./webhook.ts";
 
 /** What becomes of an object, and of which part of it. */
-export interface Revision {
-  readonly part: Part;
-  readonly revise: Revise;
+export interface Revision extends Change {
   readonly options: WriteOptions;
 }
 
@@ -58,8 +62,8 @@ export class AdmittedWriter {
     if (!this.#isConcerned("CREATE", target, "object")) {
       return await this.#writer.create(target, body, options);
     }
-    const { type, view, namespace } = target;
-    const { object: sent, warnings } = admit(body, type, view, options.fieldValidation);
+    const { namespace } = target;
+    const { object: sent, warnings } = this.#writer.draft(target, body, options);
     settleNamespace(metadataOf(sent), target);
     // Their selectors need it.
     if (namespace !== "" && this.#store.get(namespacePlace(namespace)) === undefined) {
@@ -76,7 +80,8 @@ export class AdmittedWriter {
       by,
     } as const;
     const object = (await this.#admission.mutate(attempt)) ?? sent;
-    const plan = { ...options, fieldValidation: "Ignore", uid: randomUUID() } as const;
+    const owners = ownersOf(sent);
+    const plan = { ...options, owners, fieldValidation: "Ignore", uid: randomUUID() } as const;
     const planned = await this.#writer.create(target, clone(object), { ...plan, isDryRun: true });
     const { name } = planned.entry;
     metadataOf(object)["name"] = name;
@@ -95,6 +100,39 @@ export class AdmittedWriter {
     return await this.#unlessChanged(target, name, (current) =>
       this.#updateFrom(current, by, target, revision),
     );
+  }
+
+  /**
+   * Merges a configuration into an object, or makes the object of it.
+   *
+   * @param mayCreate - Asked before an object is made; throws if that is not allowed.
+   */
+  async apply(
+    by: Requester,
+    target: Target,
+    name: string,
+    revision: Revision,
+    mayCreate: () => void,
+  ): Promise<Written> {
+    const place = { resource: target.type.key, namespace: target.namespace, name };
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      try {
+        return await this.update(by, target, name, revision);
+      } catch (error) {
+        const isAbsent = isReason(error, "NotFound") && this.#store.get(place) === undefined;
+        if (!isAbsent || revision.part !== "object") throw error;
+      }
+      mayCreate();
+      const config = revision.revise({});
+      if (isObject(config)) checkIdentity(target, config, name);
+      try {
+        return await this.create(by, target, config, revision.options);
+      } catch (error) {
+        // Somebody else was faster: it is there now.
+        if (!isReason(error, "AlreadyExists")) throw error;
+      }
+    }
+    throw conflict(target.type, name, "it comes and goes too fast; please try again");
   }
 
   /** Deletes an object, or marks it for deletion while finalizers hold it. */
@@ -136,13 +174,8 @@ export class AdmittedWriter {
   ): Promise<Written | undefined> {
     const { name } = current;
     const old = toView(current.object, target);
-    const body = clone(revise(clone(old)));
-    const { object: sent, warnings } = admit(
-      body,
-      target.type,
-      target.view,
-      options.fieldValidation,
-    );
+    const change = { part, revise: (now: JsonObject) => clone(revise(now)) };
+    const { object: sent, warnings } = this.#writer.redraft(target, current, change, options);
     checkPreconditions(target.type, current, metadataOf(sent), name);
     checkIdentity(target, sent, name);
     const attempt = {
@@ -157,11 +190,13 @@ export class AdmittedWriter {
     } as const;
     const object = (await this.#admission.mutate(attempt)) ?? sent;
     metadataOf(object)["resourceVersion"] = String(current.rv);
+    const owners = ownersOf(sent);
     const write = (isDryRun: boolean): Promise<Written | undefined> =>
       unlessConflict(
         this.#writer.update(target, name, part, () => clone(object), {
           fieldValidation: "Ignore",
           isDryRun,
+          owners,
         }),
       );
     const planned = await write(true);
@@ -201,11 +236,20 @@ export class AdmittedWriter {
   }
 }
 
+/** Settled before webhooks change anything: what they add is nobody's. */
+function ownersOf(draft: JsonObject): { readonly entries: Json | undefined } {
+  return { entries: own(metadataOf(draft), "managedFields") };
+}
+
+function isReason(error: unknown, reason: string): boolean {
+  return error instanceof StatusError && error.reason === reason;
+}
+
 async function unlessConflict<T>(writing: Promise<T>): Promise<T | undefined> {
   try {
     return await writing;
   } catch (error) {
-    if (error instanceof StatusError && error.reason === "Conflict") return undefined;
+    if (isReason(error, "Conflict")) return undefined;
     throw error;
   }
 }

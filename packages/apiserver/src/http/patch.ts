@@ -1,8 +1,8 @@
 import { applyJsonPatch } from "@heddle/apiserver/json/json-patch";
 import { applyMergePatch } from "@heddle/apiserver/json/merge-patch";
 import { applyStrategicMerge } from "@heddle/apiserver/json/strategic-merge";
-import { isObject, type Json } from "@heddle/apiserver/json/value";
-import type { Revise } from "@heddle/apiserver/objects/writer";
+import { clone, isObject, type Json } from "@heddle/apiserver/json/value";
+import type { Revise } from "@heddle/apiserver/objects/draft";
 import type { Schema } from "@heddle/apiserver/schema/schema";
 import { badRequest, StatusError, unsupportedMediaType } from "@heddle/apiserver/status-error";
 import type { Exchange } from "./exchange.ts";
@@ -17,6 +17,8 @@ export async function requireBody(exchange: Exchange): Promise<Json> {
 const JSON_PATCH = "application/json-patch+json";
 const MERGE_PATCH = "application/merge-patch+json";
 const STRATEGIC_PATCH = "application/strategic-merge-patch+json";
+/** Server-side apply. Its body may be JSON as well, which is YAML. */
+export const APPLY_PATCH = "application/apply-patch+yaml";
 
 /**
  * Reads a patch, which is applied when the object's present state is known. Custom objects take no
@@ -30,13 +32,15 @@ export async function readPatch(
   isCustom: boolean,
 ): Promise<Revise> {
   const { mediaType } = exchange;
-  const known = [JSON_PATCH, MERGE_PATCH, ...(isCustom ? [] : [STRATEGIC_PATCH])];
+  const strategic = isCustom ? [] : [STRATEGIC_PATCH];
+  const known = [JSON_PATCH, MERGE_PATCH, ...strategic, APPLY_PATCH];
   if (!known.includes(mediaType)) {
     throw unsupportedMediaType(
       `the body of the request was in an unknown format - accepted media types include: ${known.join(", ")}`,
     );
   }
   const patch = await requireBody(exchange);
+  if (mediaType === APPLY_PATCH) return () => clone(patch);
   return (current) => {
     try {
       if (mediaType === JSON_PATCH) return applyJsonPatch(current, patch);

@@ -3,13 +3,13 @@ import { authorize } from "@heddle/apiserver/auth/authorizer";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
-import type { FieldValidation } from "@heddle/apiserver/objects/admit";
-import { isDryRun, readDeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import { readDeleteOptions } from "@heddle/apiserver/objects/delete-options";
+import type { Revise } from "@heddle/apiserver/objects/draft";
 import { Presenter } from "@heddle/apiserver/objects/form";
 import { listPage } from "@heddle/apiserver/objects/lister";
 import { Selection } from "@heddle/apiserver/objects/selection";
 import type { Part, Target } from "@heddle/apiserver/objects/target";
-import type { Revise, WriteOptions, Written } from "@heddle/apiserver/objects/writer";
+import type { Written } from "@heddle/apiserver/objects/writer";
 import {
   badRequest,
   forbidden,
@@ -25,6 +25,7 @@ import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
 import type { Subresources } from "./subresources.ts";
 import type { Watches } from "./watches.ts";
+import { writeOptions } from "./write-options.ts";
 
 /** What the handler of resources works with. */
 export interface ResourceParts {
@@ -120,12 +121,14 @@ export class ResourceHandler {
         ? constant(await requireBody(exchange))
         : await readPatch(exchange, target.view.schema, target.type.isCustom);
     const { writer } = this.#parts;
-    const written = await writer.update(exchange, target, path.name, {
-      part,
-      revise,
-      options: writeOptions(exchange),
-    });
-    this.#answer(exchange, target, written, 200);
+    const revision = { part, revise, options: writeOptions(exchange) };
+    const written =
+      revision.options.author.operation === "Apply"
+        ? await writer.apply(exchange, target, path.name, revision, () =>
+            permit(exchange, path, "create"),
+          )
+        : await writer.update(exchange, target, path.name, revision);
+    this.#answer(exchange, target, written, written.isNew ? 201 : 200);
   }
 
   async #delete(exchange: Exchange, path: ResourcePath, target: Target): Promise<void> {
@@ -242,15 +245,6 @@ function permit(exchange: Exchange, path: ResourcePath, verb: Verb): void {
   const what = path.subresource === "" ? path.resource : `${path.resource}/${path.subresource}`;
   const why = `User "${user.name}" cannot ${verb} resource "${what}" in API group "${path.group}" ${where}`;
   throw forbidden({ group: path.group, plural: path.resource }, path.name, why);
-}
-
-function writeOptions({ query }: Exchange): WriteOptions {
-  const wanted = query.get("fieldValidation") ?? "Warn";
-  if (wanted !== "Ignore" && wanted !== "Warn" && wanted !== "Strict") {
-    throw badRequest(`invalid fieldValidation "${wanted}": must be one of Ignore, Warn, Strict`);
-  }
-  const fieldValidation: FieldValidation = wanted;
-  return { isDryRun: isDryRun(query.getAll("dryRun")), fieldValidation };
 }
 
 function constant(body: Json): Revise {

@@ -30,6 +30,7 @@ import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
 import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
+import { writeOptions } from "./write-options.ts";
 
 export interface SubresourceRequest {
   readonly exchange: Exchange;
@@ -196,13 +197,18 @@ export class Subresources {
       verb === "patch"
         ? await readPatch(exchange, builtInType("Scale"), false)
         : constant(await requireBody(exchange));
-    const { entry } = await this.#writer.update(target, path.name, "object", (current) => {
+    const { author, ...options } = writeOptions(exchange);
+    const rescale = (current: JsonObject): Json => {
       const scale = revise(scaleOf(current, target, paths));
       const version = digString(scale, "metadata", "resourceVersion");
       const replicas = replicasIn(scale, path.name);
       if (version !== undefined) (current["metadata"] as JsonObject)["resourceVersion"] = version;
       setAt(current, paths.specReplicas, replicas);
       return current;
+    };
+    const { entry } = await this.#writer.update(target, path.name, "object", rescale, {
+      ...options,
+      author: { ...author, operation: "Update", subresource: "scale" },
     });
     return scaleOf(entry.object, target, paths);
   }

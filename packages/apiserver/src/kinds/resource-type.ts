@@ -57,6 +57,8 @@ export interface ServerSettings {
 export interface Strategy {
   /** What a name must look like. */
   readonly names: "subdomain" | "label" | "service" | "path-segment";
+  /** Takes what clients may write in another form; runs first of all. */
+  readonly normalize?: (object: JsonObject) => void;
   /** Fills in what the server decides. Runs before validation. */
   readonly prepareCreate?: (object: JsonObject, context: ChangeContext) => void;
   readonly prepareUpdate?: (object: JsonObject, old: JsonObject, context: ChangeContext) => void;

@@ -76,9 +76,8 @@ function nameLabel(object: JsonObject): void {
 
 export const SECRET: Strategy = {
   ...PLAIN,
-  prepareCreate: (object) => moveStringData(object),
+  normalize: moveStringData,
   prepareUpdate: (object, old) => {
-    moveStringData(object);
     object["type"] ??= own(old, "type") ?? "Opaque";
   },
   validate: (object) => {
@@ -99,8 +98,9 @@ export const SECRET: Strategy = {
 /** Text that clients may write in place of base64; it is never stored as such. */
 function moveStringData(object: JsonObject): void {
   const texts = own(object, "stringData");
+  // What is no text stays, for the schema to refuse.
+  if (!isObject(texts) || !Object.values(texts).every((text) => typeof text === "string")) return;
   delete object["stringData"];
-  if (!isObject(texts)) return;
   const data = ensureObject(object, "data");
   for (const [key, text] of Object.entries(texts)) {
     Object.defineProperty(data, key, {

@@ -40,6 +40,7 @@ export function admit(
     throw badRequest(`strict decoding error: ${warnings.slice(0, 16).join(", ")}`);
   }
   applyDefaults(body, view.schema);
+  type.strategy.normalize?.(body);
   return { object: body, warnings: fieldValidation === "Ignore" ? [] : warnings };
 }
 

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { isSameBesideTimes } from "@heddle/apiserver/fields/managers";
 import {
   digArray,
   digObject,
   digString,
+  equal,
   isObject,
   type Json,
   type JsonObject,
@@ -82,6 +84,22 @@ export function keepMetadata(object: JsonObject, old: JsonObject): void {
     else metadata[key] = value;
   }
   dropEmpty(metadata);
+}
+
+/** @param owners - Entries of `managedFields`; undefined if nobody owns anything. */
+export function setOwners(object: JsonObject, owners: Json | undefined): void {
+  const metadata = metadataOf(object);
+  if (owners === undefined) delete metadata["managedFields"];
+  else metadata["managedFields"] = owners;
+}
+
+/** Where an object is the same as before but for the times of its owners, those stay as well. */
+export function keepOwnersOf(object: JsonObject, old: JsonObject): void {
+  const owners = own(metadataOf(object), "managedFields");
+  const before = own(metadataOf(old), "managedFields");
+  if (equal(owners, before) || !isSameBesideTimes(owners, before)) return;
+  setOwners(object, before);
+  if (!equal(object, old)) setOwners(object, owners);
 }
 
 function dropEmpty(metadata: JsonObject): void {

@@ -18,8 +18,9 @@ import { alreadyExists, forbidden, notFound, StatusError } from "@heddle/apiserv
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Place, Store, Tx } from "@heddle/apiserver/store/store";
 import type { Clock } from "@heddle/base/clock";
-import { type Admitted, admit, type FieldValidation, refuse, schemaCauses } from "./admit.ts";
+import { type Admitted, refuse, schemaCauses } from "./admit.ts";
 import { type DeleteOptions, finalizersFor } from "./delete-options.ts";
+import { Drafter, type DraftOptions, type Revise } from "./draft.ts";
 import {
   dropStatus,
   isFinished,
@@ -30,7 +31,14 @@ import {
   newFinalizers,
   takePart,
 } from "./lifecycle.ts";
-import { keepMetadata, metadataOf, stampNew, validateMetadata } from "./metadata.ts";
+import {
+  keepMetadata,
+  keepOwnersOf,
+  metadataOf,
+  setOwners,
+  stampNew,
+  validateMetadata,
+} from "./metadata.ts";
 import { generateName } from "./names.ts";
 import {
   checkDeletePreconditions,
@@ -41,9 +49,8 @@ import {
 import { toStored, toView } from "./present.ts";
 import type { Part, Target } from "./target.ts";
 
-export interface WriteOptions {
+export interface WriteOptions extends DraftOptions {
   readonly isDryRun: boolean;
-  readonly fieldValidation: FieldValidation;
   /** Of a new object, where it was told already. */
   readonly uid?: string;
 }
@@ -61,8 +68,11 @@ export interface Deleted {
   readonly isGone: boolean;
 }
 
-/** Makes the new object out of the present one, both as the request's version shows them. */
-export type Revise = (current: JsonObject) => Json;
+/** Which part of an object is written, and how its new state is made of the present one. */
+export interface Change {
+  readonly part: Part;
+  readonly revise: Revise;
+}
 
 const PLAIN: WriteOptions = { isDryRun: false, fieldValidation: "Ignore" };
 
@@ -75,18 +85,30 @@ export class ObjectWriter {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #settings: ServerSettings;
+  readonly #drafter: Drafter;
 
   constructor(store: Store, registry: Registry, clock: Clock, settings: ServerSettings) {
     this.#store = store;
     this.#registry = registry;
     this.#clock = clock;
     this.#settings = settings;
+    this.#drafter = new Drafter(registry);
+  }
+
+  /** What a client wants of a new object, before the rules of its kind see it. Owns `body`. */
+  draft(target: Target, body: Json, options: DraftOptions): Admitted {
+    return this.#drafter.create(target, body, options, this.#nowIso());
+  }
+
+  /** What a client wants of an object that is there. */
+  redraft(target: Target, current: Entry, change: Change, options: DraftOptions): Admitted {
+    return this.#drafter.change(target, current, change, options, this.#nowIso());
   }
 
   /** @param body - Owned by the writer from now on. */
   async create(target: Target, body: Json, options: WriteOptions = PLAIN): Promise<Written> {
     const { type, view, namespace } = target;
-    const { object, warnings } = admit(body, type, view, options.fieldValidation);
+    const { object, warnings } = this.draft(target, body, options);
     const metadata = metadataOf(object);
     settleNamespace(metadata, target);
     const nowIso = this.#nowIso();
@@ -134,7 +156,7 @@ export class ObjectWriter {
       const place = this.#place(target, name);
       const current = tx.get(place);
       if (current === undefined) throw notFound(type, name);
-      const admitted = this.#revised(target, current, revise, options);
+      const admitted = this.redraft(target, current, { part, revise }, options);
       warnings = admitted.warnings;
       checkPreconditions(type, current, metadataOf(admitted.object), name);
       const revised = this.#merged(
@@ -176,11 +198,6 @@ export class ObjectWriter {
     }, options.isDryRun);
   }
 
-  #revised(target: Target, current: Entry, revise: Revise, options: WriteOptions): Admitted {
-    const body = revise(clone(toView(current.object, target)));
-    return admit(body, target.type, target.view, options.fieldValidation);
-  }
-
   /** What will be stored, checked; `sent` is what the client wants to see. */
   #merged(
     target: Target,
@@ -194,8 +211,10 @@ export class ObjectWriter {
     checkIdentity(target, sent, current.name);
     const sentMetadata = metadataOf(sent);
     const object = toStored(takePart(sent, toView(old, target), part, view), target);
+    const owners = own(sentMetadata, "managedFields");
     object["metadata"] = part === "object" ? sentMetadata : clone(metadataOf(old));
     keepMetadata(object, old);
+    setOwners(object, owners);
     metadataOf(object)["resourceVersion"] = String(current.rv);
     const causes = schemaCauses(toView(object, target), view);
     if (part === "object" && causes.length === 0)
@@ -209,6 +228,7 @@ export class ObjectWriter {
       causes.push(...(type.strategy.validate?.(object) ?? []));
       causes.push(...(type.strategy.validateUpdate?.(object, old) ?? []));
     }
+    keepOwnersOf(object, old);
     if (!equal(object, old)) refuse(causes, object, type);
     return object;
   }

@@ -8,20 +8,23 @@ import { ANYTHING, type Schema, type WireField } from "./schema.ts";
  *
  * In front stands the field's number in protobuf, behind those of embedded messages that JSON does
  * not show. A star marks a required field; a question mark a scalar whose zero is not the same as
- * its absence. A type is a scalar below, the name of a type, `[T]` a list, `{T}` a
- * map, or an enumeration of strings. Behind it: `=value` a default, `~key` a list that strategic
- * merge merges by that key (`~` alone: a list of scalars), `retain` a union whose other members it
- * drops, `set` a list without duplicates, `#a,b` a list with those keys (`#`: the merge key).
+ * its absence, an exclamation mark what Go's structs always have. A type is a scalar below, the
+ * name of a type, `[T]` a list, `{T}` a map, or an enumeration of strings. Behind it: `=value` a
+ * default, `~key` a list that strategic merge merges by that key (`~` alone: a list of scalars),
+ * `retain` a union whose other members it drops, `set` a list without duplicates, `#a,b` a list
+ * with those keys (`#`: the merge key), `atomic` a map that one manager owns whole. A type of which
+ * that is true everywhere says so behind its name: `RoleRef(atomic): …`.
  */
 export function parseTypes(text: string): ReadonlyMap<string, Schema> {
-  const sources = new Map<string, string>();
+  const sources = new Map<string, { readonly fields: string; readonly isAtomic: boolean }>();
   for (const paragraph of text.split(/\n(?=\S)/)) {
     const line = paragraph.replaceAll(/\s+/g, " ").trim();
     if (line === "") continue;
     const colon = line.indexOf(":");
-    const name = line.slice(0, colon);
+    const head = line.slice(0, colon);
+    const name = head.replace(/\(atomic\)$/, "");
     if (sources.has(name)) throw new SyntaxError(`type ${name} stands twice`);
-    sources.set(name, line.slice(colon + 1).trim());
+    sources.set(name, { fields: line.slice(colon + 1).trim(), isAtomic: name !== head });
   }
   const types = new Map<string, Schema>();
   const resolve = (name: string): Schema => {
@@ -32,9 +35,10 @@ export function parseTypes(text: string): ReadonlyMap<string, Schema> {
     const properties = new Map<string, Schema>();
     const required: string[] = [];
     const wire = new Map<string, WireField>();
-    const made: Schema = { name, type: "object", properties, required, wire };
+    const atomic = source.isAtomic ? ({ mapType: "atomic" } as const) : {};
+    const made: Schema = { name, type: "object", properties, required, wire, ...atomic };
     types.set(name, made);
-    for (const field of source.split("; ")) {
+    for (const field of source.fields.split("; ")) {
       if (field !== "") readField(field, resolve, { properties, required, wire });
     }
     return made;
@@ -57,9 +61,11 @@ function readField(text: string, resolve: Resolve, { properties, required, wire 
   const key = star!.replace(/\*$/, "");
   if (key !== star) required.push(key);
   const keepsZero = typeText.endsWith("?");
-  const type = keepsZero ? typeText.slice(0, -1) : typeText;
+  const isAlways = typeText.endsWith("!");
+  const type = keepsZero || isAlways ? typeText.slice(0, -1) : typeText;
   if (numbers !== "") wire.set(key, { path: numbers!.split(".").map(Number), keepsZero });
   let schema = readType(type, resolve);
+  if (isAlways) schema = { ...schema, isAlways };
   for (const mark of marks) schema = readMark(mark, schema);
   if (schema.listType === "map" && schema.listMapKeys === undefined) {
     schema = { ...schema, listMapKeys: [schema.patchMergeKey!] };
@@ -95,6 +101,7 @@ function readMark(mark: string, schema: Schema): Schema {
   if (mark === "~") return { ...schema, patchMerges: true };
   if (mark.startsWith("~")) return { ...schema, patchMerges: true, patchMergeKey: mark.slice(1) };
   if (mark === "retain") return { ...schema, patchRetainsKeys: true };
+  if (mark === "atomic") return { ...schema, mapType: "atomic" };
   if (mark === "set") return { ...schema, listType: "set" };
   if (mark === "#") return { ...schema, listType: "map" };
   if (mark.startsWith("#")) {

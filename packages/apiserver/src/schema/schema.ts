@@ -59,6 +59,8 @@ export interface Schema {
   readonly listType?: "atomic" | "set" | "map";
   readonly listMapKeys?: readonly string[];
   readonly mapType?: "atomic" | "granular";
+  /** A built-in type's field that is there, if empty, whenever the object around it is. */
+  readonly isAlways?: boolean;
   /** How strategic merge treats a list: merged by a key, or as a set of scalars if there is none. */
   readonly patchMerges?: boolean;
   readonly patchMergeKey?: string;

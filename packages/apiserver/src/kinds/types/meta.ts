@@ -7,11 +7,11 @@ ObjectMeta: 12:annotations {string}; 8:creationTimestamp time; 10:deletionGraceP
   4:selfLink string; 5:uid string
 ManagedFieldsEntry: 3:apiVersion string; 6:fieldsType string; 7:fieldsV1 any; 1:manager string;
   2:operation string; 8:subresource string; 4:time time
-OwnerReference: 5:apiVersion* string; 7:blockOwnerDeletion bool?; 6:controller bool?; 1:kind*
-  string; 3:name* string; 4:uid* string
+OwnerReference(atomic): 5:apiVersion* string; 7:blockOwnerDeletion bool?; 6:controller bool?;
+  1:kind* string; 3:name* string; 4:uid* string
 Condition: 4:lastTransitionTime time; 6:message string; 3:observedGeneration int64; 5:reason
   string; 2:status string; 1:type string
-LabelSelector: 2:matchExpressions [LabelSelectorRequirement]; 1:matchLabels {string}
+LabelSelector(atomic): 2:matchExpressions [LabelSelectorRequirement]; 1:matchLabels {string}
 LabelSelectorRequirement: 1:key* string; 2:operator* (In|NotIn|Exists|DoesNotExist); 3:values
   [string]
 FieldSelectorRequirement: 1:key* string; 2:operator* string; 3:values [string]

@@ -1,14 +1,14 @@
 /** Pods, down to their volumes. The notation is that of `parseTypes`. */
 export const POD_TYPES: string = `
-Pod: 1:metadata ObjectMeta; 2:spec PodSpec; 3:status PodStatus
+Pod: 1:metadata ObjectMeta; 2:spec PodSpec!; 3:status PodStatus!
 PodSpec: 5:activeDeadlineSeconds int64?; 18:affinity Affinity; 21:automountServiceAccountToken
-  bool?; 2:containers* [Container] ~name #; 26:dnsConfig PodDNSConfig; 6:dnsPolicy
+  bool?; 2:containers* [Container]! ~name #; 26:dnsConfig PodDNSConfig; 6:dnsPolicy
   (ClusterFirst|ClusterFirstWithHostNet|Default|None) =ClusterFirst; 30:enableServiceLinks bool?
   =true; 34:ephemeralContainers [EphemeralContainer] ~name #; 44:evictionResponders
   [EvictionResponder] ~name #; 23:hostAliases [HostAlias] ~ip #; 13:hostIPC bool; 11:hostNetwork
   bool; 12:hostPID bool; 37:hostUsers bool?; 16:hostname string; 41:hostnameOverride string;
   15:imagePullSecrets [LocalObjectReference] ~name #; 20:initContainers [Container] ~name #;
-  10:nodeName string; 7:nodeSelector {string}; 36:os PodOS; 32:overhead {quantity};
+  10:nodeName string; 7:nodeSelector {string} atomic; 36:os PodOS; 32:overhead {quantity};
   31:preemptionPolicy string; 25:priority int32?; 24:priorityClassName string; 28:readinessGates
   [PodReadinessGate]; 39:resourceClaims [PodResourceClaim] ~name retain #; 40:resources
   ResourceRequirements; 3:restartPolicy (Always|OnFailure|Never) =Always; 29:runtimeClassName
@@ -22,14 +22,14 @@ Affinity: 1:nodeAffinity NodeAffinity; 2:podAffinity PodAffinity; 3:podAntiAffin
   PodAntiAffinity
 NodeAffinity: 2:preferredDuringSchedulingIgnoredDuringExecution [PreferredSchedulingTerm];
   1:requiredDuringSchedulingIgnoredDuringExecution NodeSelector
-PreferredSchedulingTerm: 2:preference* NodeSelectorTerm; 1:weight* int32
-NodeSelectorTerm: 1:matchExpressions [NodeSelectorRequirement]; 2:matchFields
+PreferredSchedulingTerm: 2:preference* NodeSelectorTerm!; 1:weight* int32
+NodeSelectorTerm(atomic): 1:matchExpressions [NodeSelectorRequirement]; 2:matchFields
   [NodeSelectorRequirement]
 NodeSelectorRequirement: 1:key* string; 2:operator* string; 3:values [string]
-NodeSelector: 1:nodeSelectorTerms* [NodeSelectorTerm]
+NodeSelector(atomic): 1:nodeSelectorTerms* [NodeSelectorTerm]
 PodAffinity: 2:preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm];
   1:requiredDuringSchedulingIgnoredDuringExecution [PodAffinityTerm]
-WeightedPodAffinityTerm: 2:podAffinityTerm* PodAffinityTerm; 1:weight* int32
+WeightedPodAffinityTerm: 2:podAffinityTerm* PodAffinityTerm!; 1:weight* int32
 PodAffinityTerm: 1:labelSelector LabelSelector; 5:matchLabelKeys [string]; 6:mismatchLabelKeys
   [string]; 4:namespaceSelector LabelSelector; 2:namespaces [string]; 3:topologyKey* string
 PodAntiAffinity: 2:preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm];
@@ -38,7 +38,7 @@ Container: 4:args [string]; 3:command [string]; 7:env [EnvVar] ~name #; 19:envFr
   [EnvFromSource]; 2:image string; 14:imagePullPolicy (Always|Never|IfNotPresent); 12:lifecycle
   Lifecycle; 10:livenessProbe Probe; 1:name* string; 6:ports [ContainerPort] ~containerPort
   #containerPort,protocol; 11:readinessProbe Probe; 23:resizePolicy [ContainerResizePolicy];
-  8:resources ResourceRequirements ={}; 24:restartPolicy string; 25:restartPolicyRules
+  8:resources ResourceRequirements! ={}; 24:restartPolicy string; 25:restartPolicyRules
   [ContainerRestartRule]; 15:securityContext SecurityContext; 22:startupProbe Probe; 16:stdin
   bool; 17:stdinOnce bool; 13:terminationMessagePath string =/dev/termination-log;
   20:terminationMessagePolicy (File|FallbackToLogsOnError) =File; 18:tty bool; 21:volumeDevices
@@ -46,11 +46,11 @@ Container: 4:args [string]; 3:command [string]; 7:env [EnvVar] ~name #; 19:envFr
 EnvVar: 1:name* string; 2:value string; 3:valueFrom EnvVarSource
 EnvVarSource: 3:configMapKeyRef ConfigMapKeySelector; 1:fieldRef ObjectFieldSelector; 5:fileKeyRef
   FileKeySelector; 2:resourceFieldRef ResourceFieldSelector; 4:secretKeyRef SecretKeySelector
-ConfigMapKeySelector: 2:key* string; 1.1:name string; 3:optional bool?
-ObjectFieldSelector: 1:apiVersion string =v1; 2:fieldPath* string
-FileKeySelector: 3:key* string; 4:optional bool?; 2:path* string; 1:volumeName* string
-ResourceFieldSelector: 1:containerName string; 3:divisor quantity; 2:resource* string
-SecretKeySelector: 2:key* string; 1.1:name string; 3:optional bool?
+ConfigMapKeySelector(atomic): 2:key* string; 1.1:name string; 3:optional bool?
+ObjectFieldSelector(atomic): 1:apiVersion string =v1; 2:fieldPath* string
+FileKeySelector(atomic): 3:key* string; 4:optional bool?; 2:path* string; 1:volumeName* string
+ResourceFieldSelector(atomic): 1:containerName string; 3:divisor quantity; 2:resource* string
+SecretKeySelector(atomic): 2:key* string; 1.1:name string; 3:optional bool?
 EnvFromSource: 2:configMapRef ConfigMapEnvSource; 1:prefix string; 3:secretRef SecretEnvSource
 ConfigMapEnvSource: 1.1:name string; 2:optional bool?
 SecretEnvSource: 1.1:name string; 2:optional bool?
@@ -96,15 +96,15 @@ EphemeralContainer: 1.4:args [string]; 1.3:command [string]; 1.7:env [EnvVar] ~n
   1.19:envFrom [EnvFromSource]; 1.2:image string; 1.14:imagePullPolicy string; 1.12:lifecycle
   Lifecycle; 1.10:livenessProbe Probe; 1.1:name* string; 1.6:ports [ContainerPort] ~containerPort
   #containerPort,protocol; 1.11:readinessProbe Probe; 1.23:resizePolicy [ContainerResizePolicy];
-  1.8:resources ResourceRequirements ={}; 1.24:restartPolicy string; 1.25:restartPolicyRules
+  1.8:resources ResourceRequirements! ={}; 1.24:restartPolicy string; 1.25:restartPolicyRules
   [ContainerRestartRule]; 1.15:securityContext SecurityContext; 1.22:startupProbe Probe;
   1.16:stdin bool; 1.17:stdinOnce bool; 2:targetContainerName string; 1.13:terminationMessagePath
   string =/dev/termination-log; 1.20:terminationMessagePolicy string =File; 1.18:tty bool;
   1.21:volumeDevices [VolumeDevice] ~devicePath #; 1.9:volumeMounts [VolumeMount] ~mountPath #;
   1.5:workingDir string
-EvictionResponder: 1:name* string; 2:priority* int32?
+EvictionResponder(atomic): 1:name* string; 2:priority* int32?
 HostAlias: 2:hostnames [string]; 1:ip* string
-LocalObjectReference: 1:name string
+LocalObjectReference(atomic): 1:name string
 PodOS: 1:name* string
 PodReadinessGate: 1:conditionType* string
 PodResourceClaim: 1:name* string; 3:resourceClaimName string; 4:resourceClaimTemplateName string
@@ -154,7 +154,7 @@ DownwardAPIVolumeFile: 2:fieldRef ObjectFieldSelector; 4:mode int32?; 1:path* st
   3:resourceFieldRef ResourceFieldSelector; 5:user int64?
 EmptyDirVolumeSource: 1:medium string; 3:mode int32?; 2:sizeLimit quantity
 EphemeralVolumeSource: 1:volumeClaimTemplate any
-TypedLocalObjectReference: 1:apiGroup string; 2:kind* string; 3:name* string
+TypedLocalObjectReference(atomic): 1:apiGroup string; 2:kind* string; 3:name* string
 FCVolumeSource: 3:fsType string; 2:lun int32?; 4:readOnly bool; 1:targetWWNs [string]; 5:wwids
   [string]
 FlexVolumeSource: 1:driver* string; 2:fsType string; 5:options {string}; 4:readOnly bool;
@@ -215,9 +215,9 @@ PodStatus: 19:allocatedResources {quantity}; 2:conditions [PodCondition] ~type #
 PodCondition: 3:lastProbeTime time; 4:lastTransitionTime time; 6:message string;
   7:observedGeneration int64; 5:reason string; 2:status string; 1:type string
 ContainerStatus: 10:allocatedResources {quantity}; 14:allocatedResourcesStatus [ResourceStatus]
-  ~name #; 8:containerID string; 6:image string; 7:imageID string; 3:lastState ContainerState;
+  ~name #; 8:containerID string; 6:image string; 7:imageID string; 3:lastState ContainerState!;
   1:name string; 4:ready bool; 11:resources ResourceRequirements; 5:restartCount int32; 9:started
-  bool?; 2:state ContainerState; 15:stopSignal string; 13:user ContainerUser; 12:volumeMounts
+  bool?; 2:state ContainerState!; 15:stopSignal string; 13:user ContainerUser; 12:volumeMounts
   [VolumeMountStatus] ~mountPath #
 ResourceStatus: 1:name string; 2:resources [ResourceHealth] #resourceID
 ResourceHealth: 2:health string; 6:message string; 1:resourceID* string
