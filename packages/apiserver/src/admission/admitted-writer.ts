@@ -24,7 +24,7 @@ import type {
   WriteOptions,
   Written,
 } from "@heddle/apiserver/objects/writer";
-import { conflict, notFound, StatusError } from "@heddle/apiserver/status-error";
+import { badRequest, conflict, notFound, StatusError } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Store } from "@heddle/apiserver/store/store";
 import type { Admission } from "./admission.ts";
@@ -124,7 +124,7 @@ export class AdmittedWriter {
       }
       mayCreate();
       const config = revision.revise({});
-      if (isObject(config)) checkIdentity(target, config, name);
+      checkNew(target, clone(config), name);
       try {
         return await this.create(by, target, config, revision.options);
       } catch (error) {
@@ -234,6 +234,21 @@ export class AdmittedWriter {
     const subresource = part === "object" ? "" : part;
     return this.#admission.concerns({ operation, target, subresource });
   }
+}
+
+/** A configuration of which an object is to be made names it, and nothing else that is there. */
+function checkNew(target: Target, config: Json, name: string): void {
+  if (!isObject(config)) return;
+  const metadata = metadataOf(config);
+  if ((digString(metadata, "name") ?? "") === "") {
+    const why = "name must be provided";
+    throw badRequest(`the name of the object (${name} based on URL) was undeterminable: ${why}`);
+  }
+  checkIdentity(target, config, name);
+  const uid = digString(metadata, "uid") ?? "";
+  if (uid === "") return;
+  const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+  throw conflict(target.type, name, why);
 }
 
 /** Settled before webhooks change anything: what they add is nobody's. */

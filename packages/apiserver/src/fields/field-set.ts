@@ -136,12 +136,12 @@ export class FieldSet {
     return this.difference(other).isEmpty && other.difference(this).isEmpty;
   }
 
-  /** All members, each with its path. */
+  /** The paths of all members; those of one level come before those below it. */
   *paths(above: readonly Step[] = []): Generator<readonly Step[]> {
-    for (const [step, { isMember, children }] of this.#sorted()) {
-      const path = [...above, step];
-      if (isMember) yield path;
-      if (children !== undefined) yield* children.paths(path);
+    const nodes = this.#sorted();
+    for (const [step, { isMember }] of nodes) if (isMember) yield [...above, step];
+    for (const [step, { children }] of nodes) {
+      if (children !== undefined) yield* children.paths([...above, step]);
     }
   }
 

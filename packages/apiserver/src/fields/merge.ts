@@ -64,7 +64,12 @@ function mergeLists(live: readonly Json[], config: readonly Json[], schema: Sche
   return merged;
 }
 
-/** A value without these fields and items; undefined if nothing is left of it. */
+/**
+ * A value without these fields and items. A map that loses all of its own stays, empty: whoever owns
+ * it has not given it up. (Kubernetes leaves a null there, which its schema may then refuse.)
+ *
+ * @returns undefined for a list of which nothing is left.
+ */
 export function removeFields(
   value: Json,
   gone: FieldSet,
@@ -77,7 +82,7 @@ export function removeFields(
       const left = removeAt(field, `f:${key}`, gone, fieldOf(schema, key));
       if (left !== undefined) put(kept, key, left);
     }
-    return Object.keys(kept).length === 0 ? undefined : kept;
+    return kept;
   }
   if (shape === "leaf") return value;
   const kept: Json[] = [];

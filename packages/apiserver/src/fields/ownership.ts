@@ -10,6 +10,7 @@ import { below } from "./structure.ts";
 /** One version in which an object can be seen. */
 export interface FieldView {
   readonly apiVersion: string;
+  readonly kind: string;
   /** Of the whole object. */
   readonly schema: Schema;
 }
@@ -27,7 +28,8 @@ export interface FieldWorld {
 
 export interface FieldChange {
   readonly manager: FieldManager;
-  readonly time: string;
+  /** Undefined of changes whose time is not kept. */
+  readonly time: string | undefined;
 }
 
 /** One state of an object in place of another, in the request's version. */
@@ -162,8 +164,7 @@ function prune(
 ): JsonObject {
   if (last.fields.isEmpty) return merged;
   const named = (fields: FieldSet): FieldSet => withNamed(fields, schema);
-  const without = (gone: FieldSet): JsonObject =>
-    (removeFields(merged, gone, schema) as JsonObject | undefined) ?? {};
+  const without = (gone: FieldSet): JsonObject => removeFields(merged, gone, schema) as JsonObject;
   const lastFields = named(last.fields);
   const all = named(fieldsOf(merged, schema));
   let owned = new FieldSet();

@@ -52,7 +52,7 @@ export function tracked(
 
 /** Whose the fields are of an object that an Apply makes. */
 export function appliedNew(world: FieldWorld, config: Json, change: FieldChange): Json | undefined {
-  const checked = checkConfig(world, undefined, config);
+  const checked = checkConfig(world, config);
   const { managers } = applyConfig(world, new Map(), {}, checked, { ...change, isForced: true });
   return encodeManagers(managers);
 }
@@ -64,7 +64,7 @@ export function applied(
   config: Json,
   change: FieldChange & { readonly isForced: boolean },
 ): { readonly object: JsonObject; readonly entries: Json | undefined } {
-  const checked = checkConfig(world, live, config);
+  const checked = checkConfig(world, config);
   const before = unowned(live);
   const managers = readManagers(own(digObject(live, "metadata"), "managedFields")) ?? new Map();
   if (managers.size === 0) ownEverything(world, managers, before, change.time);
@@ -77,7 +77,7 @@ function ownEverything(
   world: FieldWorld,
   managers: Managers,
   after: JsonObject,
-  time: string,
+  time: string | undefined,
 ): void {
   const manager = { name: "before-first-apply", operation: "Update", subresource: "" } as const;
   const comparison = compare(undefined, after, world.view.schema);
@@ -85,26 +85,22 @@ function ownEverything(
 }
 
 /** @throws StatusError 400 or 500, as Kubernetes does, on what cannot be applied. */
-function checkConfig({ view }: FieldWorld, live: JsonObject | undefined, config: Json): JsonObject {
-  if (!isObject(config)) throw badRequest("the configuration is not an object");
+function checkConfig({ view }: FieldWorld, config: Json): JsonObject {
   const apiVersion = digString(config, "apiVersion") ?? "";
   const kind = digString(config, "kind") ?? "";
-  if (apiVersion !== view.apiVersion) {
-    throw badRequest(
-      `Incorrect version specified in apply patch. Specified patch version: ${apiVersion}, expected: ${view.apiVersion}`,
-    );
+  const gvk = `${apiVersion.includes("/") ? "" : "/"}${apiVersion}, Kind=${kind}`;
+  if (!isObject(config) || apiVersion !== view.apiVersion || kind !== view.kind) {
+    throw badRequest(`invalid object type: ${gvk}`);
   }
   if (own(digObject(config, "metadata"), "managedFields") !== undefined) {
     throw badRequest("metadata.managedFields must be nil");
   }
   const problems = configProblems(config, view.schema);
   if (problems.length === 0) return config;
-  const of = live ?? config;
-  const namespace = digString(of, "metadata", "namespace") ?? "";
-  const name = digString(of, "metadata", "name") ?? "";
+  const namespace = digString(config, "metadata", "namespace") ?? "";
+  const name = digString(config, "metadata", "name") ?? "";
   const list = problems.length === 1 ? problems[0] : `errors:\n  ${problems.join("\n  ")}`;
-  const what = `${namespace}/${name}; ${apiVersion}, Kind=${kind}`;
-  const message = `failed to create typed patch object (${what}): ${list}`;
+  const message = `failed to create typed patch object (${namespace}/${name}; ${gvk}): ${list}`;
   throw new StatusError(500, "", message);
 }
 

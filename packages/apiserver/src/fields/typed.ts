@@ -21,16 +21,20 @@ export function configProblems(config: JsonObject, schema: Schema): string[] {
     if (problems.length >= MAX_PROBLEMS || value === null) return;
     const wanted = of?.type;
     if (wanted !== undefined && !isOf(value, wanted)) {
-      say(`expected ${EXPECTED[wanted]}, got &value.valueUnstructured{Value:${shown(value)}}`);
+      say(`expected ${EXPECTED[wanted]}, got ${goValue(value, wanted)}`);
       return;
     }
     if (isObject(value)) {
+      const isClosed = !isOpen(of);
       for (const [key, field] of Object.entries(value)) {
+        const known = fieldOf(of, key);
+        const isUnknown = known === undefined && isClosed;
         path.push(`f:${key}`);
-        const schemaOfField = fieldOf(of, key);
-        if (schemaOfField === undefined && !isOpen(of)) say("field not declared in schema");
-        else visit(field, schemaOfField);
+        if (isUnknown) say("field not declared in schema");
+        else visit(field, known);
         path.pop();
+        // One of them is enough.
+        if (isUnknown) return;
       }
     } else if (shapeOf(value, of) === "list") items(value as Json[], of!);
     else if (Array.isArray(value)) {
@@ -82,6 +86,12 @@ function isOf(value: Json, type: SchemaType): boolean {
 /** Whether fields that a schema does not name may be there. */
 function isOpen(schema: Schema | undefined): boolean {
   return schema === undefined || schema.preservesUnknown === true || schema.type === undefined;
+}
+
+/** A value as Go shows one that is not of the type that was wanted. */
+function goValue(value: Json, wanted: SchemaType): string {
+  if (wanted === "object" || wanted === "array") return `&{${shown(value)}}`;
+  return `&value.valueUnstructured{Value:${shown(value)}}`;
 }
 
 function shown(value: Json): string {

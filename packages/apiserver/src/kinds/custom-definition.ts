@@ -22,9 +22,9 @@ export const CUSTOM_CLEANUP = "customresourcecleanup.apiextensions.k8s.io";
 /** How CustomResourceDefinitions are made and changed. What they define is in `custom.ts`. */
 export const CRD: Strategy = {
   ...GENERATED,
+  normalize: fillNames,
   // Names are accepted, and the resource is served, as soon as the definition is stored.
   prepareCreate: (object, { nowIso, registry }) => {
-    fillNames(object);
     refuseBuiltIn(object, registry);
     const metadata = ensureObject(object, "metadata");
     const finalizers = digArray(metadata, "finalizers");
@@ -33,7 +33,6 @@ export const CRD: Strategy = {
     object["status"] = establishedStatus(object, nowIso);
   },
   prepareUpdate: (object, _old, { nowIso }) => {
-    fillNames(object);
     object["status"] = establishedStatus(object, nowIso);
   },
   validate: validateDefinition,

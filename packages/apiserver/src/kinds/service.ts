@@ -21,6 +21,7 @@ const SERVICES = { group: "", plural: "services" };
 export const SERVICE: Strategy = {
   ...PLAIN,
   names: "service",
+  normalize: fillIn,
   prepareCreate: (object, context) => {
     object["status"] = { loadBalancer: {} };
     settle(object, undefined, context);
@@ -36,8 +37,8 @@ export const SERVICE: Strategy = {
   },
 };
 
-/** What the server fills in: ports, families, and the address. */
-function settle(object: JsonObject, old: JsonObject | undefined, context: ChangeContext): void {
+/** Defaults that hang on other fields. */
+function fillIn(object: JsonObject): void {
   const spec = ensureObject(object, "spec");
   for (const port of digArray(spec, "ports")) {
     if (isObject(port)) port["targetPort"] ??= port["port"] ?? 0;
@@ -46,12 +47,21 @@ function settle(object: JsonObject, old: JsonObject | undefined, context: Change
     const affinity = ensureObject(ensureObject(spec, "sessionAffinityConfig"), "clientIP");
     affinity["timeoutSeconds"] ??= 10_800;
   }
+  if (spec["type"] !== "ExternalName") spec["internalTrafficPolicy"] ??= "Cluster";
+  if (spec["type"] === "NodePort" || spec["type"] === "LoadBalancer") {
+    spec["externalTrafficPolicy"] ??= "Cluster";
+  }
+  if (spec["type"] === "LoadBalancer") spec["allocateLoadBalancerNodePorts"] ??= true;
+}
+
+/** What only the server can know: families, and the address. */
+function settle(object: JsonObject, old: JsonObject | undefined, context: ChangeContext): void {
+  const spec = ensureObject(object, "spec");
   if (spec["type"] === "ExternalName") {
     // An external name has no address; one that it had goes back to the range.
     for (const key of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]) delete spec[key];
     return;
   }
-  spec["internalTrafficPolicy"] ??= "Cluster";
   settleAddress(spec, digObject(old, "spec"), object, context);
   if (!("selector" in spec) && spec["clusterIP"] === "None") {
     spec["ipFamilyPolicy"] ??= "RequireDualStack";

@@ -10,6 +10,7 @@ import {
   own,
 } from "@heddle/apiserver/json/value";
 import type { Cause } from "@heddle/apiserver/status-error";
+import { defaultPod, defaultWorkload } from "./defaults.ts";
 import type { Strategy } from "./resource-type.ts";
 
 /** What most kinds do: nothing of their own. */
@@ -150,6 +151,7 @@ function badKeys(object: JsonObject, path: "data" | "binaryData"): Cause[] {
 export const POD: Strategy = {
   ...PLAIN,
   hasGeneration: true,
+  normalize: defaultPod,
   prepareCreate: (object) => {
     object["status"] = { phase: "Pending" };
     const spec = ensureObject(object, "spec");
@@ -175,6 +177,7 @@ export const POD: Strategy = {
 /** Controllers of pods: the selector says which pods are theirs, and never changes. */
 export const WORKLOAD: Strategy = {
   ...GENERATED,
+  normalize: defaultWorkload,
   validate: (object) => {
     const causes: Cause[] = [];
     const selector = digObject(object, "spec", "selector");

@@ -3,6 +3,7 @@ import type { FieldReader, FieldReaders } from "@heddle/apiserver/objects/field-
 import { builtInType } from "./built-in-types.ts";
 import { AGE, ageOf, column, countOf, field, NAME, pairs } from "./columns.ts";
 import { CRD } from "./custom-definition.ts";
+import { defaultCronJob, defaultWorkload } from "./defaults.ts";
 import { eventFromCore, eventToCore } from "./event.ts";
 import { nodeStatus, podReady, podRestarts, podStatus, servicePorts } from "./printing.ts";
 import {
@@ -332,7 +333,7 @@ const ROWS: readonly Row[] = [
         (o) => `${number(o, "status", "succeeded")}/${number(o, "spec", "completions") || 1}`,
       ),
     ],
-    strategy: GENERATED,
+    strategy: { ...GENERATED, normalize: defaultWorkload },
   },
   {
     group: "batch",
@@ -346,7 +347,7 @@ const ROWS: readonly Row[] = [
       field("Suspend", "spec.suspend"),
       countOf("Active", "status.active"),
     ],
-    strategy: GENERATED,
+    strategy: { ...GENERATED, normalize: defaultCronJob },
   },
   {
     group: "policy",

@@ -73,7 +73,9 @@ export class Drafter {
     const sight = new FieldSight(this.#registry, target, part);
     const before = toView(current.object, target);
     const old = own(metadataOf(before), "managedFields");
-    const change = { manager: managerOf(author, part), time: nowIso };
+    // As in Kubernetes, which keeps no time of what is scaled.
+    const time = author.subresource === undefined ? nowIso : undefined;
+    const change = { manager: managerOf(author, part), time };
     if (author.operation === "Apply" && owners === undefined) {
       const config = revise(clone(before));
       const made = applied(sight, before, config, { ...change, isForced: author.isForced });

@@ -57,5 +57,5 @@ STATUS.insert(["f:status"]);
 function viewOf(target: Target): SeenView {
   const { type, view } = target;
   const apiVersion = apiVersionOf(type.group, view.version);
-  return { apiVersion, schema: wholeSchema(view.schema), target };
+  return { apiVersion, kind: type.kind, schema: wholeSchema(view.schema), target };
 }

@@ -52,7 +52,9 @@ export function checkPreconditions(
     if (type.strategy.allowsUnconditionalUpdate) return;
     const message = "Invalid value: 0: must be specified for an update";
     const field = "metadata.resourceVersion";
-    throw invalid(type, name, [{ reason: "FieldValueInvalid", message, field }]);
+    throw invalid({ group: type.group, kind: type.plural }, name, [
+      { reason: "FieldValueInvalid", message, field },
+    ]);
   }
   if (version !== String(current.rv)) {
     const why =

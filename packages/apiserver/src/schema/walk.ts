@@ -74,7 +74,7 @@ export function applyDefaults(value: Json, schema: Schema): void {
 
 /**
  * Removes nulls in place, as decoding into the structs of a built-in type would: there, null is
- * the same as absence. Free-form fields keep theirs.
+ * the same as absence, and so is a map with no keys. Free-form fields keep theirs.
  */
 export function dropNulls(value: Json, schema: Schema): void {
   if (schema.preservesUnknown === true) return;
@@ -85,9 +85,16 @@ export function dropNulls(value: Json, schema: Schema): void {
   if (!isObject(value)) return;
   for (const key of Object.keys(value)) {
     const field = fieldOf(schema, key);
-    if (value[key] === null && field?.preservesUnknown !== true) delete value[key];
+    if (isAbsent(value[key]!, field)) delete value[key];
     else if (field !== undefined) dropNulls(value[key]!, field);
   }
+}
+
+function isAbsent(value: Json, field: Schema | undefined): boolean {
+  if (value === null) return field?.preservesUnknown !== true;
+  const isOwnedByParts = Array.isArray(value) && field?.listType !== undefined;
+  const isMap = isObject(value) && field?.additionalProperties !== undefined;
+  return (isMap || isOwnedByParts) && field?.isAlways !== true && Object.keys(value).length === 0;
 }
 
 /** A shallow copy with apiVersion, kind and metadata in front, as clients like to read it. */

@@ -3,8 +3,7 @@ export const POD_TYPES: string = `
 Pod: 1:metadata ObjectMeta; 2:spec PodSpec!; 3:status PodStatus!
 PodSpec: 5:activeDeadlineSeconds int64?; 18:affinity Affinity; 21:automountServiceAccountToken
   bool?; 2:containers* [Container]! ~name #; 26:dnsConfig PodDNSConfig; 6:dnsPolicy
-  (ClusterFirst|ClusterFirstWithHostNet|Default|None) =ClusterFirst; 30:enableServiceLinks bool?
-  =true; 34:ephemeralContainers [EphemeralContainer] ~name #; 44:evictionResponders
+  (ClusterFirst|ClusterFirstWithHostNet|Default|None) =ClusterFirst; 30:enableServiceLinks bool?; 34:ephemeralContainers [EphemeralContainer] ~name #; 44:evictionResponders
   [EvictionResponder] ~name #; 23:hostAliases [HostAlias] ~ip #; 13:hostIPC bool; 11:hostNetwork
   bool; 12:hostPID bool; 37:hostUsers bool?; 16:hostname string; 41:hostnameOverride string;
   15:imagePullSecrets [LocalObjectReference] ~name #; 20:initContainers [Container] ~name #;

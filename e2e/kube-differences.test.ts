@@ -1,0 +1,356 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { isObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import { toolPath } from "../scripts/tools.ts";
+import { KUBE_API_TOOLS } from "./kube/api-server.ts";
+import { APPLY, type Ask, JSON_PATCH, MERGE, STRATEGIC, TwoServers } from "./kube/two-servers.ts";
+
+const absent = KUBE_API_TOOLS.filter((name) => !existsSync(toolPath(name)));
+const skip = absent.length > 0 && `not built: ${absent.join(", ")}`;
+
+const NAMESPACE = "both";
+const CORE = `/api/v1/namespaces/${NAMESPACE}`;
+const APPS = `/apis/apps/v1/namespaces/${NAMESPACE}`;
+
+/** Every request goes to the embedded server and to a real one, which must answer the same. */
+describe("the embedded API server and Kubernetes'", { skip }, () => {
+  let two: TwoServers;
+
+  before(async () => {
+    two = await TwoServers.start();
+    await two.ask("POST", "/api/v1/namespaces", { body: { metadata: { name: NAMESPACE } } });
+  });
+
+  after(() => two[Symbol.asyncDispose]());
+
+  function apply(path: string, manager: string, body: Json, more = ""): Promise<{ code: number }> {
+    return two.same("PATCH", `${path}?fieldManager=${manager}${more}`, { type: APPLY, body });
+  }
+
+  test("keep the same account of who owns which field", async () => {
+    const maps = `${CORE}/configmaps`;
+    const body = {
+      metadata: { name: "owned", labels: { x: "y" }, annotations: { n: "1" } },
+      data: { k: "v" },
+    };
+    await two.same("POST", `${maps}?fieldManager=one`, { body });
+    await two.same("POST", maps, { agent: "program/1.0", body: { metadata: { name: "agent" } } });
+    const merge: Ask = { type: MERGE, body: { data: { k: "w", l: "m" } } };
+    await two.same("PATCH", `${maps}/owned?fieldManager=two`, merge);
+    await two.same("PATCH", `${maps}/owned?fieldManager=three`, merge);
+    const reset: Ask = { type: MERGE, body: { metadata: { managedFields: [{}] } } };
+    await two.same("PATCH", `${maps}/owned?fieldManager=two`, reset);
+    await two.same("PATCH", `${maps}/owned?fieldManager=two`, {
+      ...merge,
+      body: { data: { z: "" } },
+    });
+    await apply(`${maps}/owned`, "late", configMap("owned", { k: "other" }));
+    await apply(`${maps}/owned`, "late", configMap("owned", { k: "other" }), "&force=true");
+    const owners: Ask = { type: STRATEGIC, body: { metadata: { finalizers: ["a.b/c"] } } };
+    await two.same("PATCH", `${maps}/owned?fieldManager=f`, owners);
+    const none: Ask = { type: MERGE, body: { metadata: { finalizers: null } } };
+    await two.same("PATCH", `${maps}/owned?fieldManager=f`, none);
+  });
+
+  test("merge what is applied, refuse conflicts, and take away what is given up", async () => {
+    const path = `${CORE}/configmaps/applied`;
+    await apply(path, "one", configMap("applied", { a: "1", b: "1" }));
+    await apply(path, "one", configMap("applied", { a: "1", b: "1" }));
+    assert.equal((await apply(path, "two", configMap("applied", { a: "2" }))).code, 409);
+    assert.equal((await apply(path, "two", configMap("applied", { a: "2", b: "2" }))).code, 409);
+    await apply(path, "two", configMap("applied", { a: "2" }), "&force=true");
+    await apply(path, "three", configMap("applied", { a: "2", c: "3" }));
+    await apply(path, "one", configMap("applied", {}));
+    await apply(path, "two", configMap("applied", {}));
+    await apply(path, "three", configMap("applied", {}));
+  });
+
+  test("refuse the same configurations", async () => {
+    const path = `${CORE}/configmaps/refused`;
+    const config = configMap("refused", { a: "1" });
+    await apply(path, "one", { ...config, metadata: {} });
+    await apply(path, "one", { ...config, metadata: { name: "other" } });
+    await apply(path, "one", { ...config, metadata: { name: "refused", uid: "u" } });
+    await apply(path, "one", config);
+    await two.same("PATCH", path, { type: APPLY, body: config });
+    await two.same("PATCH", `${path}?force=true`, { type: MERGE, body: {} });
+    await apply(path, "n".repeat(129), config);
+    await apply(path, "one", { ...config, apiVersion: "v2" });
+    await apply(path, "one", { ...config, kind: "Secret" });
+    await apply(path, "one", { kind: "ConfigMap" });
+    await apply(path, "one", { ...config, nonsense: 1 });
+    await apply(path, "one", { ...config, data: 1 });
+    await apply(path, "one", { ...config, metadata: { name: "refused", managedFields: [] } });
+  });
+
+  test("own workloads' fields by their lists' keys", async () => {
+    const path = `${APPS}/deployments/web`;
+    await two.same("POST", `${APPS}/deployments?fieldManager=one`, { body: DEPLOYMENT });
+    const scale: Ask = { type: MERGE, body: { spec: { replicas: 3 } } };
+    await two.same("PATCH", `${path}/scale?fieldManager=two`, scale);
+    await two.same("GET", path);
+    await two.same("PATCH", `${path}/status?fieldManager=st`, {
+      type: MERGE,
+      body: { status: { replicas: 3 } },
+    });
+    const config = (spec: JsonObject): JsonObject => ({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "web" },
+      spec,
+    });
+    const side = { name: "side", image: "side:1" };
+    const env = { name: "app", env: [{ name: "C", value: "3" }] };
+    const template = { spec: { containers: [side, env] } };
+    await apply(path, "three", config({ replicas: 4, template }));
+    await apply(path, "three", config({ replicas: 4, template }), "&force=true");
+    const rest = { spec: { containers: [{ name: "app", image: "app:2" }] } };
+    await apply(path, "three", config({ template: rest }), "&force=true");
+  });
+
+  test("own services', secrets' and other kinds' fields", async () => {
+    const service = {
+      metadata: { name: "web" },
+      spec: {
+        selector: { a: "b" },
+        clusterIP: "None",
+        ports: [
+          { port: 80, name: "http" },
+          { port: 81, name: "g", protocol: "UDP" },
+        ],
+      },
+    };
+    await two.same("POST", `${CORE}/services?fieldManager=one`, { body: service });
+    const ports = (...list: Json[]): JsonObject => ({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "web" },
+      spec: { ports: list },
+    });
+    const extra = { port: 90, name: "n", targetPort: 9 };
+    await apply(`${CORE}/services/web`, "two", ports(extra));
+    await apply(`${CORE}/services/web`, "two", ports(extra, { port: 90, name: "m" }));
+    await apply(`${CORE}/services/web`, "two", ports());
+    const secret = { metadata: { name: "s" }, stringData: { a: "b" }, data: { c: "ZA==" } };
+    await two.same("POST", `${CORE}/secrets?fieldManager=one`, { body: secret });
+    const account = { metadata: { name: "a" }, imagePullSecrets: [{ name: "q" }] };
+    await two.same("POST", `${CORE}/serviceaccounts?fieldManager=one`, { body: account });
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}`;
+    const rules = [{ verbs: ["get"], apiGroups: [""], resources: ["pods"] }];
+    await two.same("POST", `${rbac}/roles?fieldManager=one`, {
+      body: { metadata: { name: "r" }, rules },
+    });
+    const binding = {
+      metadata: { name: "r" },
+      roleRef: { kind: "Role", name: "r" },
+      subjects: [{ kind: "User", name: "u" }],
+    };
+    await two.same("POST", `${rbac}/rolebindings?fieldManager=one`, { body: binding });
+  });
+
+  describe("custom resources", () => {
+    const group = "shop.example.com";
+    const carts = `/apis/${group}/v1/namespaces/${NAMESPACE}/carts`;
+    const cart = (spec: JsonObject, more: JsonObject = {}): JsonObject => ({
+      apiVersion: `${group}/v1`,
+      kind: "Cart",
+      metadata: { name: "mine" },
+      spec,
+      ...more,
+    });
+
+    before(() => define(two, group));
+
+    test("are merged by the lists' and maps' types that their schema says", async () => {
+      const path = `${carts}/mine`;
+      const first = {
+        owner: "me",
+        items: [{ name: "a" }, { name: "b", port: 81, note: "n" }],
+        tags: ["x", "y"],
+        list: [{ a: "1" }],
+        sel: { a: "b" },
+        map: { k: { a: "1" }, e: {} },
+        free: { q: { w: [1, 2], z: {} } },
+      };
+      await two.same("POST", `${carts}?fieldManager=one`, { body: cart(first) });
+      const wanted = {
+        owner: "you",
+        items: [{ name: "b", port: 81, note: "other" }, { name: "new" }],
+        tags: ["z"],
+        sel: { c: "d" },
+        map: { k: { b: "2", a: "9" } },
+        free: { q: { w: [3] } },
+      };
+      await apply(path, "two", cart(wanted));
+      await apply(path, "two", cart(wanted), "&force=true");
+      const map = { k: { b: "2" } };
+      await apply(path, "two", cart({ map, items: [{ name: "new" }, { name: "a" }], tags: ["y"] }));
+      await apply(path, "two", cart({ map, tags: [], items: [], maybe: null }));
+      await two.same("PUT", `${path}?fieldManager=three`, { body: cart({}) });
+    });
+
+    test("keep their status apart, and versions together", async () => {
+      const path = `${carts}/apart`;
+      const metadata = { name: "apart" };
+      const status = { phase: "A" };
+      await apply(`${path}/status`, "st", cart({}, { metadata, status }));
+      await apply(path, "one", cart({ owner: "me" }, { metadata, status }));
+      await apply(`${path}/status`, "st", cart({ owner: "st" }, { metadata, status }));
+      const second = { metadata, apiVersion: `${group}/v2` };
+      await apply(path, "two", cart({ owner: "v2" }, second));
+      const other = path.replace("/v1/", "/v2/");
+      await apply(other, "two", cart({ owner: "v2" }, second));
+      await apply(other, "two", cart({ owner: "v2" }, second), "&force=true");
+      await apply(other, "one", cart({ count: 5 }, second), "&force=true");
+    });
+
+    test("are refused where their items cannot be told apart", async () => {
+      const path = `${carts}/refused`;
+      const metadata = { name: "refused" };
+      await apply(path, "one", cart({ nonsense: 1 }, { metadata }));
+      await apply(path, "one", cart({ owner: 1 }, { metadata }));
+      await apply(
+        path,
+        "one",
+        cart({ items: [{ name: "q" }, { name: "q", port: 80 }] }, { metadata }),
+      );
+      await apply(path, "one", cart({ tags: ["a", "a"] }, { metadata }));
+    });
+
+    test("have no more than ten updaters", async () => {
+      const metadata = { name: "many" };
+      await two.same("POST", `${carts}?fieldManager=one`, { body: cart({}, { metadata }) });
+      for (let at = 0; at < 12; at++) {
+        const ask: Ask = { type: MERGE, body: { spec: { map: { [`k${at}`]: { a: "1" } } } } };
+        // Many in one second: they are merged by name, not by age.
+        await two.ask("PATCH", `${carts}/many?fieldManager=m${at}`, ask);
+      }
+      const { embedded, real } = await two.ask("GET", `${carts}/many`);
+      assert.equal(managersIn(embedded.body).length, managersIn(real.body).length);
+      assert.ok(managersIn(embedded.body).includes("ancient-changes"));
+    });
+
+    test("take JSON patches", async () => {
+      const metadata = { name: "patched" };
+      await two.same("POST", `${carts}?fieldManager=one`, { body: cart({}, { metadata }) });
+      const body = [{ op: "add", path: "/spec/owner", value: "me" }];
+      await two.same("PATCH", `${carts}/patched?fieldManager=two`, { type: JSON_PATCH, body });
+    });
+  });
+});
+
+function configMap(name: string, data: JsonObject): JsonObject {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data };
+}
+
+function managersIn(object: Json): Json[] {
+  const metadata = isObject(object) && isObject(object["metadata"]) ? object["metadata"] : {};
+  const entries = metadata["managedFields"];
+  return Array.isArray(entries) ? entries.map((entry) => (entry as JsonObject)["manager"]!) : [];
+}
+
+/** Defines carts, and waits until both servers have them. */
+async function define(two: TwoServers, group: string): Promise<void> {
+  const version = (name: string, storage: boolean): JsonObject => ({
+    name,
+    served: true,
+    storage,
+    schema: { openAPIV3Schema: CART_SCHEMA },
+    subresources: { status: {} },
+  });
+  const body = {
+    metadata: { name: `carts.${group}` },
+    spec: {
+      group,
+      scope: "Namespaced",
+      names: { kind: "Cart", plural: "carts" },
+      versions: [version("v1", true), version("v2", false)],
+    },
+  };
+  await two.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", { body });
+  const path = `/apis/${group}/v2/carts`;
+  for (let left = 100; ; left--) {
+    const { embedded, real } = await two.ask("GET", path);
+    if (embedded.code === 200 && real.code === 200) return;
+    if (left === 0) throw new Error(`${path} is not served: ${JSON.stringify({ embedded, real })}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const CART_SCHEMA: JsonObject = {
+  type: "object",
+  properties: {
+    spec: {
+      type: "object",
+      properties: {
+        owner: { type: "string" },
+        count: { type: "integer", default: 3 },
+        maybe: { type: "string", nullable: true },
+        free: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+        items: {
+          type: "array",
+          "x-kubernetes-list-type": "map",
+          "x-kubernetes-list-map-keys": ["name", "port"],
+          items: {
+            type: "object",
+            required: ["name"],
+            properties: {
+              name: { type: "string" },
+              port: { type: "integer", default: 80 },
+              note: { type: "string" },
+            },
+          },
+        },
+        tags: { type: "array", "x-kubernetes-list-type": "set", items: { type: "string" } },
+        list: {
+          type: "array",
+          items: { type: "object", properties: { a: { type: "string" } } },
+        },
+        sel: {
+          type: "object",
+          "x-kubernetes-map-type": "atomic",
+          additionalProperties: { type: "string" },
+        },
+        map: {
+          type: "object",
+          additionalProperties: {
+            type: "object",
+            properties: { a: { type: "string" }, b: { type: "string" } },
+          },
+        },
+      },
+    },
+    status: { type: "object", properties: { phase: { type: "string" } } },
+  },
+};
+
+const DEPLOYMENT: JsonObject = {
+  metadata: { name: "web", labels: { a: "b" } },
+  spec: {
+    replicas: 2,
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: {
+        nodeSelector: { a: "b" },
+        volumes: [{ name: "v", emptyDir: {} }],
+        containers: [
+          {
+            name: "app",
+            image: "app:1",
+            ports: [{ containerPort: 80 }],
+            env: [
+              { name: "A", value: "1" },
+              { name: "B", valueFrom: { secretKeyRef: { name: "s", key: "k" } } },
+            ],
+            volumeMounts: [{ name: "v", mountPath: "/v" }],
+            readinessProbe: { httpGet: { port: 80, path: "/" } },
+            resources: { limits: { cpu: "1" } },
+            securityContext: { runAsUser: 1 },
+          },
+        ],
+      },
+    },
+  },
+};
