@@ -142,14 +142,16 @@ test("a webhook that wants it sees the object again when a later one changed it"
   const again = await world.hook("mutating", "a", () => ALLOW, { reinvocationPolicy: "IfNeeded" });
   const never = await world.hook("mutating", "b", () => ALLOW);
   const changing = await world.hook("mutating", "c", ({ object }) =>
-    object!["data"] === undefined ? patching({ op: "add", path: "/data", value: {} }) : ALLOW,
+    object!["data"] === undefined
+      ? patching({ op: "add", path: "/data", value: { z: "" } })
+      : ALLOW,
   );
   await world.admin.post(MAPS, map("x"));
   assert.deepEqual(
     [again, never, changing].map(({ seen }) => seen.length),
     [2, 1, 1],
   );
-  assert.deepEqual(again.seen[1]!.object!["data"], {});
+  assert.deepEqual(again.seen[1]!.object!["data"], { z: "" });
   await world.admin.patch(`${MAPS}/x`, "merge", { data: { k: "1" } });
   assert.deepEqual(
     [again, never, changing].map(({ seen }) => seen.length),

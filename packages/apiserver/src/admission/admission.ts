@@ -1,7 +1,8 @@
 import { applyJsonPatch } from "@heddle/apiserver/json/json-patch";
-import { equal, isObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
+import { equal, isObject, type Json, type JsonObject, own } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import { admit } from "@heddle/apiserver/objects/admit";
+import { metadataOf, setOwners } from "@heddle/apiserver/objects/metadata";
 import { settleNamespace } from "@heddle/apiserver/objects/preconditions";
 import type { Target } from "@heddle/apiserver/objects/target";
 import { badRequest, StatusError } from "@heddle/apiserver/status-error";
@@ -128,7 +129,9 @@ function patched({ webhook, seen }: Meant, { target, object }: Attempt, patch: J
     if (!isObject(changed)) throw new SyntaxError("it leaves no object");
     const { object: read } = admit(changed, seen.type, seen.view, "Ignore");
     const result = convert(read, seen, target);
-    settleNamespace(result["metadata"] as JsonObject, target);
+    settleNamespace(metadataOf(result), target);
+    // What webhooks change has no owner, and owners are not theirs to change.
+    setOwners(result, own(metadataOf(object), "managedFields"));
     return result;
   } catch (error) {
     if (!(error instanceof SyntaxError) && !(error instanceof StatusError)) throw error;
