@@ -149,6 +149,26 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
     await two.same("POST", `${rbac}/rolebindings?fieldManager=one`, { body: binding });
   });
 
+  test("stream lists, and refuse the same wishes", async () => {
+    const maps = `${CORE}/configmaps`;
+    for (const name of ["s1", "s2"]) {
+      const body = { metadata: { name, labels: { streamed: "yes" } } };
+      await two.same("POST", `${maps}?fieldManager=one`, { body });
+    }
+    const wish = "labelSelector=streamed&timeoutSeconds=1";
+    const match = "resourceVersionMatch=NotOlderThan";
+    await two.sameEvents(
+      `${maps}?${wish}&${match}&sendInitialEvents=true&allowWatchBookmarks=true`,
+      3,
+    );
+    await two.sameEvents(`${maps}?${wish}`, 2);
+    await two.same("GET", `${maps}?watch=1&sendInitialEvents=true`);
+    await two.same("GET", `${maps}?watch=1&sendInitialEvents=false`);
+    await two.same("GET", `${maps}?watch=1&${match}`);
+    await two.same("GET", `${maps}?watch=1&resourceVersionMatch=Exact&sendInitialEvents=true`);
+    await two.same("GET", `${maps}?sendInitialEvents=true`);
+  });
+
   describe("custom resources", () => {
     const group = "shop.example.com";
     const carts = `/apis/${group}/v1/namespaces/${NAMESPACE}/carts`;

@@ -70,6 +70,23 @@ export class TwoServers implements AsyncDisposable {
     return real;
   }
 
+  /** The first events of a watch, which must be the same of both. */
+  async sameEvents(path: string, count: number): Promise<void> {
+    const [embedded, real] = await Promise.all(
+      [this.embedded, this.real].map(async (client) => {
+        using watch = await client.watch(path);
+        const events: Json[] = [];
+        while (events.length < count) {
+          const event = await watch.next();
+          if (event === undefined) break;
+          events.push(plain({ ...event }));
+        }
+        return events;
+      }),
+    );
+    assert.deepEqual(embedded, real, `${path}: the embedded server differs`);
+  }
+
   async ask(
     method: string,
     path: string,

@@ -117,10 +117,33 @@ test("server sends bookmarks to a watch that allows them, when it ends too", asy
   assert.equal(await watch.next(), undefined);
 });
 
-test("server refuses streaming lists, so that clients list first", async () => {
+test("server streams a list, and tells where it ends", async () => {
   await using fixture = await startFixture();
-  const answer = await fixture.admin.get(`${MAPS}?watch=1&sendInitialEvents=true`);
-  assert.equal(answer.code, 422);
+  const { admin } = fixture;
+  for (const name of ["a", "b"]) await admin.post(MAPS, map(name, {}, { streamed: "1" }));
+  const stream =
+    "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&labelSelector=streamed&timeoutSeconds=5";
+  using watch = await admin.watch(`${MAPS}?${stream}&allowWatchBookmarks=true`);
+  const names = [await watch.next(), await watch.next()].map(
+    (event) => meta(event!.object)["name"],
+  );
+  assert.deepEqual(names, ["a", "b"]);
+  const end = (await watch.next())!;
+  assert.equal(end.type, "BOOKMARK");
+  assert.deepEqual(meta(end.object)["annotations"], { "k8s.io/initial-events-end": "true" });
+  const rv = String(meta(end.object)["resourceVersion"]);
+  await admin.post(MAPS, map("c", {}, { streamed: "1" }));
+  assert.equal(meta((await watch.next())!.object)["name"], "c");
+
+  using none = await admin.watch(
+    `${MAPS}?sendInitialEvents=false&resourceVersionMatch=NotOlderThan&labelSelector=streamed`,
+  );
+  await admin.delete(`${MAPS}/a`);
+  assert.equal((await none.next())!.type, "DELETED");
+  assert.equal((await admin.get(`${MAPS}?watch=1&sendInitialEvents=true`)).code, 422);
+  assert.equal((await admin.get(`${MAPS}?sendInitialEvents=true`)).code, 422);
+  const future = `${MAPS}?watch=1&${stream}&resourceVersion=${Number(rv) + 1_000_000}`;
+  assert.equal((await admin.get(future)).code, 504);
 });
 
 test("server pages a list that shows one revision throughout", async () => {

@@ -4,8 +4,14 @@ import { Presenter } from "@heddle/apiserver/objects/form";
 import { parseRevision } from "@heddle/apiserver/objects/lister";
 import { Selection } from "@heddle/apiserver/objects/selection";
 import type { Target } from "@heddle/apiserver/objects/target";
-import { errorLine, LineCache, Watch } from "@heddle/apiserver/objects/watch";
-import { invalid, StatusError, tooManyRequests } from "@heddle/apiserver/status-error";
+import { type Beginning, errorLine, LineCache, Watch } from "@heddle/apiserver/objects/watch";
+import {
+  type Cause,
+  invalid,
+  revisionTooLarge,
+  StatusError,
+  tooManyRequests,
+} from "@heddle/apiserver/status-error";
 import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
 
@@ -60,9 +66,7 @@ export class Watches {
   open(exchange: Exchange, target: Target, name: string): void {
     const { query } = exchange;
     const { type, view, namespace } = target;
-    refuseInitialEvents(query, type.plural);
-    const wanted = query.get("resourceVersion") ?? "";
-    const rv = wanted === "" || wanted === "0" ? undefined : parseRevision(wanted);
+    const beginning = readBeginning(query, type.plural, this.#store);
     if (name !== "") query.set("fieldSelector", `metadata.name=${name}`);
     const selection = Selection.parse(query, view);
     if (this.#open.size >= this.#limits.maxWatches) {
@@ -88,7 +92,10 @@ export class Watches {
           ? undefined
           : { cache: this.#lines, form: `${form.kind} ${type.group}/${view.version}` },
       sink: { write: (lines) => open.write(lines) },
-      bookmark: { apiVersion: apiVersionOf(type.group, view.version), kind: type.kind },
+      bookmark:
+        form.kind === "partial"
+          ? { apiVersion: "meta.k8s.io/v1", kind: "PartialObjectMetadata" }
+          : { apiVersion: apiVersionOf(type.group, view.version), kind: type.kind },
     });
     const open = new OpenWatch(watch, response, {
       lifeMs: readLife(query.get("timeoutSeconds")),
@@ -100,7 +107,7 @@ export class Watches {
       },
     });
     this.#open.add(open);
-    open.start(rv);
+    open.start(beginning);
   }
 
   /** Ends all watches; their clients resume elsewhere. */
@@ -140,9 +147,9 @@ class OpenWatch {
     });
   }
 
-  start(rv: number | undefined): void {
+  start(beginning: Beginning): void {
     try {
-      this.#watch.start(rv);
+      this.#watch.start(beginning);
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
       this.#response.write(errorLine(error));
@@ -184,14 +191,50 @@ class OpenWatch {
   }
 }
 
-/** Streaming lists are not served; told so, clients list first. */
-function refuseInitialEvents(query: URLSearchParams, plural: string): void {
-  if (!query.has("sendInitialEvents")) return;
-  const message =
-    "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-  throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, plural, [
-    { reason: "FieldValueForbidden", message, field: "sendInitialEvents" },
-  ]);
+/**
+ * Where a watch begins: with the present objects, whose end a bookmark may tell, or behind a
+ * revision.
+ *
+ * @throws StatusError 422 on parameters that do not go together, 504 on a revision from the future.
+ */
+function readBeginning(query: URLSearchParams, plural: string, store: Store): Beginning {
+  const initial = query.get("sendInitialEvents");
+  checkMatch(query, initial !== null, plural);
+  const wanted = query.get("resourceVersion") ?? "";
+  const rv = wanted === "" || wanted === "0" ? undefined : parseRevision(wanted);
+  if (initial === null)
+    return rv === undefined ? { kind: "objects", hasEnd: false } : { kind: "revision", rv };
+  const sendsObjects = initial === "true" || initial === "1";
+  if (!sendsObjects) return { kind: "revision", rv: rv ?? store.revision };
+  if (rv !== undefined && rv > store.revision) throw revisionTooLarge(rv, store.revision);
+  return { kind: "objects", hasEnd: query.get("allowWatchBookmarks") === "true" };
+}
+
+function checkMatch(query: URLSearchParams, hasInitial: boolean, plural: string): void {
+  const causes: Cause[] = [];
+  const field = "resourceVersionMatch";
+  const forbid = (why: string): void => {
+    causes.push({ reason: "FieldValueForbidden", message: `Forbidden: ${why}`, field });
+  };
+  const match = query.get(field) ?? "";
+  const isFit = match === "NotOlderThan";
+  if (hasInitial && !isFit) {
+    forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  }
+  if (match !== "") {
+    if (!hasInitial) {
+      forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if (!isFit) {
+      const message = `Unsupported value: ${JSON.stringify(match)}: supported values: "NotOlderThan"`;
+      causes.push({ reason: "FieldValueNotSupported", message, field });
+    }
+    if ((query.get("continue") ?? "") !== "") {
+      forbid("resourceVersionMatch is forbidden when continue is provided");
+    }
+  }
+  if (causes.length > 0)
+    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, plural, causes);
 }
 
 function readLife(text: string | null): number {

@@ -65,11 +65,14 @@ function readRevision(
 ): number | undefined {
   const text = query.get("resourceVersion") ?? "";
   const match = query.get("resourceVersionMatch") ?? "";
-  const refuse = (message: string): never => {
+  const refuse = (message: string, field = "resourceVersionMatch"): never => {
     throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, type.plural, [
-      { reason: "FieldValueForbidden", message, field: "resourceVersionMatch" },
+      { reason: "FieldValueForbidden", message, field },
     ]);
   };
+  if (query.has("sendInitialEvents")) {
+    refuse("Forbidden: sendInitialEvents is forbidden for list", "sendInitialEvents");
+  }
   if (match !== "" && text === "") {
     refuse("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
   }

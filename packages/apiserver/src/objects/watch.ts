@@ -1,4 +1,4 @@
-import type { Json } from "@heddle/apiserver/json/value";
+import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { StatusError } from "@heddle/apiserver/status-error";
 import { Entry } from "@heddle/apiserver/store/entry";
 import type { StoreEvent } from "@heddle/apiserver/store/history";
@@ -48,6 +48,18 @@ export interface WatchOptions {
   readonly bookmark: { readonly apiVersion: string; readonly kind: string };
 }
 
+/** Where a watch begins: behind a revision, or with the objects that there are. */
+export type Beginning =
+  | { readonly kind: "revision"; readonly rv: number }
+  | {
+      readonly kind: "objects";
+      /** A bookmark says which of the events was the last of these: a list that is streamed. */
+      readonly hasEnd: boolean;
+    };
+
+/** On the bookmark behind the objects with which a watch begins. */
+const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
+
 /** One client's view of the changes of a resource: the same events, as its selection sees them. */
 export class Watch {
   readonly #options: WatchOptions;
@@ -60,25 +72,24 @@ export class Watch {
     this.#options = options;
   }
 
-  /**
-   * Begins behind a revision, or with the present objects if it is undefined.
-   *
-   * @throws StatusError 410 if the revision is no longer kept.
-   */
-  start(rv: number | undefined): void {
+  /** @throws StatusError 410 if the revision to begin behind is no longer kept. */
+  start(beginning: Beginning): void {
     const { store, resource, namespace, selection } = this.#options;
-    if (rv === undefined) {
+    if (beginning.kind === "objects") {
       for (const entry of store.scan(resource, namespace)) {
         if (selection.has(entry)) this.#send("ADDED", entry);
       }
       this.#sentRv = store.revision;
     } else {
-      for (const event of store.since(rv)) {
+      for (const event of store.since(beginning.rv)) {
         const isOurs = event.entry.resource === resource;
         if (isOurs && (namespace === "" || event.entry.namespace === namespace)) this.#take(event);
       }
     }
     this.#flush();
+    if (beginning.kind === "objects" && beginning.hasEnd) {
+      this.#tellRevision({ annotations: { [INITIAL_EVENTS_END]: "true" } });
+    }
     this.#unsubscribe = store.subscribe({
       resource,
       namespace,
@@ -89,16 +100,19 @@ export class Watch {
 
   /** Tells the client how far it has seen, so that it can resume from there. */
   bookmark(): void {
-    const rv = this.#options.store.revision;
-    if (rv <= this.#sentRv) return;
-    this.#sentRv = rv;
-    const metadata = { resourceVersion: String(rv), creationTimestamp: null };
-    this.#options.sink.write(line("BOOKMARK", { ...this.#options.bookmark, metadata }));
+    if (this.#options.store.revision > this.#sentRv) this.#tellRevision({});
   }
 
   stop(): void {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+  }
+
+  #tellRevision(more: JsonObject): void {
+    const { store, bookmark, sink } = this.#options;
+    this.#sentRv = store.revision;
+    const metadata = { resourceVersion: String(this.#sentRv), creationTimestamp: null, ...more };
+    sink.write(line("BOOKMARK", { ...bookmark, metadata }));
   }
 
   #take(event: StoreEvent): void {
