@@ -66,7 +66,7 @@ export class Watches {
   open(exchange: Exchange, target: Target, name: string): void {
     const { query } = exchange;
     const { type, view, namespace } = target;
-    const beginning = readBeginning(query, type.plural, this.#store);
+    const beginning = readBeginning(query, this.#store);
     if (name !== "") query.set("fieldSelector", `metadata.name=${name}`);
     const selection = Selection.parse(query, view);
     if (this.#open.size >= this.#limits.maxWatches) {
@@ -197,9 +197,9 @@ class OpenWatch {
  *
  * @throws StatusError 422 on parameters that do not go together, 504 on a revision from the future.
  */
-function readBeginning(query: URLSearchParams, plural: string, store: Store): Beginning {
+function readBeginning(query: URLSearchParams, store: Store): Beginning {
   const initial = query.get("sendInitialEvents");
-  checkMatch(query, initial !== null, plural);
+  checkMatch(query, initial !== null);
   const wanted = query.get("resourceVersion") ?? "";
   const rv = wanted === "" || wanted === "0" ? undefined : parseRevision(wanted);
   if (initial === null)
@@ -210,7 +210,7 @@ function readBeginning(query: URLSearchParams, plural: string, store: Store): Be
   return { kind: "objects", hasEnd: query.get("allowWatchBookmarks") === "true" };
 }
 
-function checkMatch(query: URLSearchParams, hasInitial: boolean, plural: string): void {
+function checkMatch(query: URLSearchParams, hasInitial: boolean): void {
   const causes: Cause[] = [];
   const field = "resourceVersionMatch";
   const forbid = (why: string): void => {
@@ -233,8 +233,7 @@ function checkMatch(query: URLSearchParams, hasInitial: boolean, plural: string)
       forbid("resourceVersionMatch is forbidden when continue is provided");
     }
   }
-  if (causes.length > 0)
-    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, plural, causes);
+  if (causes.length > 0) throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", causes);
 }
 
 function readLife(text: string | null): number {

@@ -31,7 +31,7 @@ export function listPage(
 ): ListPage {
   const limit = readLimit(query.get("limit"));
   const token = query.get("continue") ?? "";
-  const exact = readRevision(store, type, query, token !== "");
+  const exact = readRevision(store, query, token !== "");
   const from = token === "" ? undefined : readToken(token);
   const rv = from?.rv ?? exact ?? store.revision;
   const entries: Entry[] = [];
@@ -59,14 +59,13 @@ function readLimit(text: string | null): number {
 /** The revision that must be shown, if the query wants a certain one. */
 function readRevision(
   store: Store,
-  type: ResourceType,
   query: URLSearchParams,
   isContinued: boolean,
 ): number | undefined {
   const text = query.get("resourceVersion") ?? "";
   const match = query.get("resourceVersionMatch") ?? "";
   const refuse = (message: string, field = "resourceVersionMatch"): never => {
-    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, type.plural, [
+    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", [
       { reason: "FieldValueForbidden", message, field },
     ]);
   };
