@@ -230,14 +230,14 @@ test("TokenReview refuses a token whose account, or whose pod, is gone", async (
   assert.match((await review(fixture, free)).error ?? "", /account has been deleted/);
 });
 
-test("server lets a workload read its own things and do nothing else", async () => {
+test("server lets a workload see what there is, and do nothing", async () => {
   await using fixture = await startFixture();
   await account(fixture, "web");
   const web = fixture.as(fixture.server.issueToken("default", "web"));
-  assert.equal((await web.get(`${ACCOUNTS}/web`)).code, 200);
-  assert.equal((await web.get("/api/v1/namespaces/default")).code, 200);
   assert.equal((await web.get("/api")).code, 200);
   for (const path of [
+    `${ACCOUNTS}/web`,
+    "/api/v1/namespaces/default",
     `${ACCOUNTS}/default`,
     ACCOUNTS,
     "/api/v1/pods",

@@ -7,12 +7,16 @@ import { Admission } from "./admission/admission.ts";
 import { AdmittedWriter } from "./admission/admitted-writer.ts";
 import { AccountTokens } from "./auth/account-tokens.ts";
 import { Authenticator } from "./auth/authenticator.ts";
+import { Authorizer } from "./auth/authorizer.ts";
 import type { Credentials } from "./auth/certificates.ts";
+import { EscalationGuard } from "./auth/rbac/escalation.ts";
+import { RoleIndex } from "./auth/rbac/role-index.ts";
 import { ADMIN, CONTROL } from "./auth/user.ts";
 import { Vault } from "./auth/vault.ts";
 import { startControllers } from "./controllers/controllers.ts";
 import { DefinitionSync } from "./controllers/definitions.ts";
 import { ResourceHandler } from "./http/resource-handler.ts";
+import { Reviews } from "./http/reviews.ts";
 import { Router } from "./http/router.ts";
 import { Subresources } from "./http/subresources.ts";
 import { DEFAULT_WATCH_LIMITS, Watches, type WatchLimits } from "./http/watches.ts";
@@ -112,16 +116,22 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   const controllers = parts.use(
     await startControllers({ store, registry, writer, clock, log, caPem: () => vault.bundlePem }),
   );
-  const subresources = new Subresources(store, tokens, authenticator, writer);
+  const subresources = new Subresources(store, tokens, writer);
+  const roles = new RoleIndex(store);
+  const authorizer = new Authorizer(roles);
   const router = new Router({
     registry,
     store,
+    authorizer,
     resources: new ResourceHandler({
       store,
       registry,
       writer: admitted,
       watches,
       subresources,
+      reviews: new Reviews({ tokens, authenticator, authorizer }),
+      authorizer,
+      escalation: new EscalationGuard(authorizer, roles),
       nowMs,
     }),
     address: () => serving.address,
@@ -133,6 +143,7 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
     names,
     vault,
     authenticator,
+    authorizer,
     router,
     clock,
     log,

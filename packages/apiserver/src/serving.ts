@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "@heddle/base/clock";
 import type { Log } from "@heddle/base/log";
 import type { Authenticator } from "./auth/authenticator.ts";
+import type { Authorizer } from "./auth/authorizer.ts";
 import { kubeconfig } from "./auth/kubeconfig.ts";
 import { type Vault, writeDurably } from "./auth/vault.ts";
 import { Listener } from "./http/listener.ts";
@@ -16,6 +17,7 @@ export interface ServingOptions {
   readonly names: readonly string[];
   readonly vault: Vault;
   readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
   readonly router: Router;
   readonly clock: Clock;
   readonly log: Log;
@@ -47,12 +49,13 @@ export class Serving {
   #renewAtMs: number;
 
   static async start(options: ServingOptions): Promise<Serving> {
-    const { host, port, vault, authenticator, router, log } = options;
+    const { host, port, vault, authenticator, authorizer, router, log } = options;
     const all = new Set([...WELL_KNOWN_NAMES, host, ...options.names]);
     const names = [...all].filter((name) => !WILDCARDS.includes(name));
     const leaf = await vault.issueServer(names);
     const tls = { ...leaf, caPem: vault.bundlePem };
-    const listener = await Listener.start({ host, port, tls, authenticator, router, log });
+    const common = { host, port, tls, log };
+    const listener = await Listener.start({ ...common, authenticator, authorizer, router });
     const serving = new Serving(options, names, listener, leaf.renewAtMs);
     serving.#writeFiles();
     return serving;

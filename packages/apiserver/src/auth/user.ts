@@ -14,6 +14,11 @@ export const CONTROL_GROUP = "heddle:control-plane";
 export const AUTHENTICATED_GROUP = "system:authenticated";
 const ACCOUNTS_GROUP = "system:serviceaccounts";
 
+/** Groups of all accounts of a namespace, but for the one of everybody who is known. */
+export function accountGroups(namespace: string): string[] {
+  return [ACCOUNTS_GROUP, `${ACCOUNTS_GROUP}:${namespace}`];
+}
+
 export const ANONYMOUS: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
 
 export const ADMIN: User = { name: "heddle-admin", groups: [ADMIN_GROUP, AUTHENTICATED_GROUP] };
@@ -32,7 +37,7 @@ export function serviceAccountUser(
   return {
     name: `system:serviceaccount:${namespace}:${name}`,
     uid,
-    groups: [ACCOUNTS_GROUP, `${ACCOUNTS_GROUP}:${namespace}`, AUTHENTICATED_GROUP],
+    groups: [...accountGroups(namespace), AUTHENTICATED_GROUP],
     extra,
   };
 }

@@ -1,3 +1,4 @@
+import { CLUSTER_ROLES } from "@heddle/apiserver/auth/rbac/role-index";
 import { digString } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import type { ObjectWriter } from "@heddle/apiserver/objects/writer";
@@ -11,6 +12,12 @@ import { DEFINITIONS } from "./definitions.ts";
 import { expireEvents } from "./expiry.ts";
 import { GarbageCollector } from "./garbage.ts";
 import { reconcileNamespace } from "./namespaces.ts";
+import {
+  aggregatedRoles,
+  createDefaultRoles,
+  reconcileAggregation,
+  reconcileNamespaceRoles,
+} from "./roles.ts";
 import { SliceController } from "./slices/controller.ts";
 import { WorkQueue } from "./work-queue.ts";
 
@@ -44,6 +51,8 @@ export async function startControllers(parts: ControllerParts): Promise<Controll
   const accounts = queue("accounts", (key) => reconcileAccounts(parts, key));
   const namespaces = queue("namespaces", (key) => reconcileNamespace(parts, key));
   const definitions = queue("definitions", (key) => reconcileDefinition(parts, key));
+  const aggregation = queue("aggregation", (key) => reconcileAggregation(parts, key));
+  const namespaceRoles = queue("namespace roles", (key) => reconcileNamespaceRoles(parts, key));
   const expiry = queue("expiry", () => expireEvents(parts));
   const slices = new SliceController(parts, log);
   stack.defer(() => slices.stop());
@@ -59,7 +68,11 @@ export async function startControllers(parts: ControllerParts): Promise<Controll
         if (resource === "/namespaces") {
           accounts.add(name);
           namespaces.add(name);
+          namespaceRoles.add(name);
         } else if (resource === DEFINITIONS) definitions.add(name);
+        else if (resource === CLUSTER_ROLES) {
+          for (const role of aggregatedRoles(store)) aggregation.add(role);
+        }
         if (type !== "DELETED") return;
         if (resource === "/serviceaccounts" || resource === "/configmaps") accounts.add(namespace);
         if (namespace !== "" && isEnding(store, namespace)) namespaces.add(namespace);
@@ -71,12 +84,13 @@ export async function startControllers(parts: ControllerParts): Promise<Controll
   for (const { name } of store.all("/namespaces")) {
     accounts.add(name);
     namespaces.add(name);
+    namespaceRoles.add(name);
   }
   for (const { name } of store.all(DEFINITIONS)) definitions.add(name);
   const timer = setInterval(() => expiry.add("events"), EXPIRY_MS);
   timer.unref();
   stack.defer(() => clearInterval(timer));
-  await createPermanentNamespaces(parts);
+  await Promise.all([createPermanentNamespaces(parts), createDefaultRoles(parts)]);
   const running = stack.move();
   return {
     publishRoots: () => {

@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Authenticator } from "@heddle/apiserver/auth/authenticator";
-import { PUBLIC_PATHS } from "@heddle/apiserver/auth/authorizer";
+import { type Authorizer, PUBLIC_PATHS } from "@heddle/apiserver/auth/authorizer";
+import { impersonate } from "@heddle/apiserver/auth/impersonation";
 import { ANONYMOUS } from "@heddle/apiserver/auth/user";
 import { badRequest, StatusError, unauthorized } from "@heddle/apiserver/status-error";
 import { MeshError } from "@heddle/base/errors";
@@ -24,6 +25,7 @@ export interface ListenerOptions {
   readonly port: number;
   readonly tls: TlsMaterial;
   readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
   readonly router: Router;
   readonly log: Log;
 }
@@ -150,7 +152,7 @@ export class Listener {
     const { authenticator } = this.#options;
     const user = authenticator.identify(request.headers.authorization, request.socket as TLSSocket);
     if (user === ANONYMOUS && !PUBLIC_PATHS.includes(path)) throw unauthorized();
-    return user;
+    return impersonate(user, request.headers, this.#options.authorizer);
   }
 
   /** The one place that turns what a handler threw into an answer. */

@@ -1,5 +1,6 @@
 import type { AdmittedWriter } from "@heddle/apiserver/admission/admitted-writer";
-import { authorize } from "@heddle/apiserver/auth/authorizer";
+import type { Authorizer } from "@heddle/apiserver/auth/authorizer";
+import type { EscalationGuard } from "@heddle/apiserver/auth/rbac/escalation";
 import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import type { Found, Registry } from "@heddle/apiserver/kinds/registry";
 import type { Verb } from "@heddle/apiserver/kinds/resource-type";
@@ -23,9 +24,10 @@ import type { Store } from "@heddle/apiserver/store/store";
 import type { Exchange } from "./exchange.ts";
 import { readPatch, requireBody } from "./patch.ts";
 import type { ResourcePath } from "./path.ts";
+import type { Reviews } from "./reviews.ts";
 import type { Subresources } from "./subresources.ts";
 import type { Watches } from "./watches.ts";
-import { writeOptions } from "./write-options.ts";
+import { type RequestOptions, writeOptions } from "./write-options.ts";
 
 /** What the handler of resources works with. */
 export interface ResourceParts {
@@ -34,6 +36,9 @@ export interface ResourceParts {
   readonly writer: AdmittedWriter;
   readonly watches: Watches;
   readonly subresources: Subresources;
+  readonly reviews: Reviews;
+  readonly authorizer: Authorizer;
+  readonly escalation: EscalationGuard;
   readonly nowMs: () => number;
 }
 
@@ -52,7 +57,7 @@ export class ResourceHandler {
     const found = this.#parts.registry.find(path.group, path.version, path.resource);
     const verb = verbOf(exchange, path);
     // Judged before it is told whether there is such a resource.
-    permit(exchange, path, verb);
+    this.#permit(exchange, path, verb);
     if (found === undefined) throw noSuchPath();
     const { type, view } = found;
     if (!type.isNamespaced && path.namespace !== "") throw noSuchPath();
@@ -104,12 +109,13 @@ export class ResourceHandler {
       throw badRequest("a namespace is required to create an object of this kind");
     }
     const body = await requireBody(exchange);
-    const made = await this.#parts.subresources.review(exchange, target, body);
+    const made = this.#parts.reviews.answer(exchange.user, target, body);
     if (made !== undefined) {
       exchange.sendJson(201, made);
       return;
     }
-    const written = await this.#parts.writer.create(exchange, target, body, writeOptions(exchange));
+    const options = this.#writeOptions(exchange, target);
+    const written = await this.#parts.writer.create(exchange, target, body, options);
     this.#answer(exchange, target, written, 201);
   }
 
@@ -121,11 +127,11 @@ export class ResourceHandler {
         ? constant(await requireBody(exchange))
         : await readPatch(exchange, target.view.schema, target.type.isCustom);
     const { writer } = this.#parts;
-    const revision = { part, revise, options: writeOptions(exchange) };
+    const revision = { part, revise, options: this.#writeOptions(exchange, target) };
     const written =
       revision.options.author.operation === "Apply"
         ? await writer.apply(exchange, target, path.name, revision, () =>
-            permit(exchange, path, "create"),
+            this.#permit(exchange, path, "create"),
           )
         : await writer.update(exchange, target, path.name, revision);
     this.#answer(exchange, target, written, written.isNew ? 201 : 200);
@@ -207,6 +213,20 @@ export class ResourceHandler {
     return entry;
   }
 
+  #permit({ user }: Exchange, path: ResourcePath, verb: Verb): void {
+    const { authorizer } = this.#parts;
+    const access = { kind: "resource", verb, ...path } as const;
+    if (authorizer.allows(user, access)) return;
+    const of = { group: path.group, plural: path.resource };
+    throw forbidden(of, path.name, authorizer.refusal(user, access));
+  }
+
+  #writeOptions(exchange: Exchange, target: Target): RequestOptions {
+    const guard = this.#parts.escalation.of(exchange.user, target);
+    const options = writeOptions(exchange);
+    return guard === undefined ? options : { ...options, guard };
+  }
+
   #presenter(exchange: Exchange, target: Target): Presenter {
     return new Presenter(target, exchange.form, this.#parts.nowMs);
   }
@@ -235,16 +255,6 @@ function verbOf(exchange: Exchange, path: ResourcePath): Verb {
     default:
       throw methodNotAllowed();
   }
-}
-
-function permit(exchange: Exchange, path: ResourcePath, verb: Verb): void {
-  const { user } = exchange;
-  if (authorize(user, { kind: "resource", verb, ...path })) return;
-  const where =
-    path.namespace === "" ? "at the cluster scope" : `in the namespace "${path.namespace}"`;
-  const what = path.subresource === "" ? path.resource : `${path.resource}/${path.subresource}`;
-  const why = `User "${user.name}" cannot ${verb} resource "${what}" in API group "${path.group}" ${where}`;
-  throw forbidden({ group: path.group, plural: path.resource }, path.name, why);
 }
 
 function constant(body: Json): Revise {

@@ -1,4 +1,4 @@
-import { authorize } from "@heddle/apiserver/auth/authorizer";
+import type { Authorizer } from "@heddle/apiserver/auth/authorizer";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import {
   forbidden,
@@ -24,6 +24,7 @@ export interface RouterParts {
   readonly registry: Registry;
   readonly store: Store;
   readonly resources: ResourceHandler;
+  readonly authorizer: Authorizer;
   /** Host and port under which the server is reached. */
   readonly address: () => string;
 }
@@ -47,8 +48,10 @@ export class Router {
     }
     const isRead = exchange.method === "GET" || exchange.method === "HEAD";
     const verb = isRead ? "get" : exchange.method.toLowerCase();
-    if (!authorize(exchange.user, { kind: "path", verb, path: exchange.path })) {
-      const why = `User "${exchange.user.name}" cannot ${verb} path "${exchange.path}"`;
+    const access = { kind: "path", verb, path: exchange.path } as const;
+    const { authorizer } = this.#parts;
+    if (!authorizer.allows(exchange.user, access)) {
+      const why = authorizer.refusal(exchange.user, access);
       throw new StatusError(403, "Forbidden", `forbidden: ${why}`, {
         details: forbidden({ group: "", plural: "" }, "", why).details ?? {},
       });

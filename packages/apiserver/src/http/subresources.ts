@@ -1,7 +1,4 @@
 import type { AccountTokens, TokenSpec } from "@heddle/apiserver/auth/account-tokens";
-import type { Authenticator } from "@heddle/apiserver/auth/authenticator";
-import { type Access, authorize } from "@heddle/apiserver/auth/authorizer";
-import { userInfo } from "@heddle/apiserver/auth/user";
 import {
   dig,
   digArray,
@@ -17,7 +14,6 @@ import { builtInType } from "@heddle/apiserver/kinds/built-in-types";
 import { pairs } from "@heddle/apiserver/kinds/columns";
 import type { ScalePaths, Verb } from "@heddle/apiserver/kinds/resource-type";
 import { invalidValue } from "@heddle/apiserver/kinds/strategy";
-import { admit, refuse, schemaCauses } from "@heddle/apiserver/objects/admit";
 import { isoSeconds } from "@heddle/apiserver/objects/lifecycle";
 import { toView } from "@heddle/apiserver/objects/present";
 import type { Target } from "@heddle/apiserver/objects/target";
@@ -43,35 +39,16 @@ export interface SubresourceRequest {
 const MIN_TOKEN_SECONDS = 600;
 const MAX_TOKEN_SECONDS = 86_400;
 
-/** What is asked of the server beside the objects that it keeps: reviews, tokens, scales. */
+/** What is asked of objects that the server keeps: tokens, scales. */
 export class Subresources {
   readonly #store: Store;
   readonly #tokens: AccountTokens;
-  readonly #authenticator: Authenticator;
   readonly #writer: ObjectWriter;
 
-  constructor(
-    store: Store,
-    tokens: AccountTokens,
-    authenticator: Authenticator,
-    writer: ObjectWriter,
-  ) {
+  constructor(store: Store, tokens: AccountTokens, writer: ObjectWriter) {
     this.#store = store;
     this.#tokens = tokens;
-    this.#authenticator = authenticator;
     this.#writer = writer;
-  }
-
-  /** Answers a review, which is not kept; undefined for kinds that are. */
-  async review(exchange: Exchange, target: Target, body: Json): Promise<JsonObject | undefined> {
-    const { type, view } = target;
-    const isReview =
-      type.group === "authentication.k8s.io" || type.group === "authorization.k8s.io";
-    if (!isReview) return undefined;
-    const { object } = admit(body, type, view, "Ignore");
-    refuse(schemaCauses(object, view), object, type);
-    object["status"] = this.#judge(exchange, type.kind, object);
-    return object;
   }
 
   /** Answers a request for a subresource; undefined if there is none of that name. */
@@ -84,49 +61,6 @@ export class Subresources {
     if (path.subresource === "scale" && scale !== undefined)
       return await this.#scale(request, scale);
     return undefined;
-  }
-
-  #judge(exchange: Exchange, kind: string, object: JsonObject): JsonObject {
-    const spec = digObject(object, "spec") ?? {};
-    switch (kind) {
-      case "TokenReview":
-        return this.#reviewToken(spec);
-      case "SelfSubjectReview":
-        return { userInfo: userInfo(exchange.user) };
-      case "SelfSubjectAccessReview":
-        return { allowed: authorize(exchange.user, accessOf(spec)) };
-      case "SelfSubjectRulesReview":
-        return { resourceRules: [], nonResourceRules: [], incomplete: true };
-      default:
-        return {
-          allowed: authorize(
-            {
-              name: digString(spec, "user") ?? "",
-              groups: digArray(spec, "groups").map(String),
-            },
-            accessOf(spec),
-          ),
-        };
-    }
-  }
-
-  #reviewToken(spec: JsonObject): JsonObject {
-    const token = digString(spec, "token") ?? "";
-    const wanted = digArray(spec, "audiences").map(String);
-    const audiences = wanted.length === 0 ? [this.#tokens.issuer] : wanted;
-    const verdict = this.#tokens.judge(token, audiences);
-    if (verdict.isValid) {
-      const user = userInfo(verdict.user);
-      return { authenticated: true, user, audiences: [...verdict.audiences] };
-    }
-    // Tokens of people and of the control plane are for this server alone.
-    const known = audiences.includes(this.#tokens.issuer)
-      ? this.#authenticator.byToken(token, audiences)
-      : undefined;
-    if (known !== undefined) {
-      return { authenticated: true, user: userInfo(known), audiences: [this.#tokens.issuer] };
-    }
-    return { user: {}, error: verdict.why };
   }
 
   async #issueToken({ exchange, path, target }: SubresourceRequest): Promise<JsonObject> {
@@ -218,27 +152,6 @@ export class Subresources {
     if (entry === undefined) throw notFound(type, path.name);
     return entry;
   }
-}
-
-function accessOf(spec: JsonObject): Access {
-  const path = digObject(spec, "nonResourceAttributes");
-  if (path !== undefined) {
-    return {
-      kind: "path",
-      verb: digString(path, "verb") ?? "",
-      path: digString(path, "path") ?? "",
-    };
-  }
-  const of = (key: string): string => digString(spec, "resourceAttributes", key) ?? "";
-  return {
-    kind: "resource",
-    verb: of("verb"),
-    group: of("group"),
-    resource: of("resource"),
-    subresource: of("subresource"),
-    namespace: of("namespace"),
-    name: of("name"),
-  };
 }
 
 function constant(body: Json): () => Json {

@@ -53,6 +53,8 @@ export interface WriteOptions extends DraftOptions {
   readonly isDryRun: boolean;
   /** Of a new object, where it was told already. */
   readonly uid?: string;
+  /** Looks at what is about to be stored, and throws if its author may not store it. */
+  readonly guard?: (object: JsonObject, old: JsonObject | undefined) => void;
 }
 
 export interface Written {
@@ -136,6 +138,7 @@ export class ObjectWriter {
       const refusal = type.strategy.refuseCreate?.(stored, context);
       if (refusal !== undefined) throw forbidden(type, place.name, refusal);
       if (tx.get(place) !== undefined) throw alreadyExists(type, place.name);
+      options.guard?.(stored, undefined);
       return tx.set(place, inOrder(stored));
     }, options.isDryRun);
     return { entry, warnings, isNew: true };
@@ -167,6 +170,7 @@ export class ObjectWriter {
         this.#context(tx, nowIso),
       );
       if (equal(revised, current.object)) return current;
+      options.guard?.(revised, current.object);
       return isFinished(revised, type)
         ? tx.remove(place, revised)
         : tx.set(place, inOrder(revised));
