@@ -169,6 +169,162 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
     await two.same("GET", `${maps}?sendInitialEvents=true`);
   });
 
+  describe("roles", () => {
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}`;
+    const reviews = "/apis/authorization.k8s.io/v1";
+    const ann = { "impersonate-user": "ann" };
+    const eve = { "impersonate-user": "eve", "impersonate-group": "team" };
+    const account = { "impersonate-user": `system:serviceaccount:${NAMESPACE}:web` };
+
+    before(async () => {
+      const rules = [
+        { verbs: ["get", "list"], apiGroups: [""], resources: ["pods", "configmaps"] },
+        {
+          verbs: ["get"],
+          apiGroups: ["apps"],
+          resources: ["deployments/scale"],
+          resourceNames: ["web"],
+        },
+      ];
+      await two.same("POST", `${rbac}/roles?fieldManager=x`, {
+        body: { metadata: { name: "reader" }, rules },
+      });
+      const people = [
+        { kind: "User", name: "ann" },
+        { kind: "ServiceAccount", name: "web", namespace: NAMESPACE },
+      ];
+      const team = [{ kind: "Group", name: "team" }];
+      await bind("readers", "Role", "reader", people);
+      await bind("editors", "ClusterRole", "system:aggregate-to-edit", team);
+      await bind("admins", "ClusterRole", "system:aggregate-to-admin", team);
+      await bind("nowhere", "Role", "absent", [{ kind: "User", name: "bob" }]);
+      await settled();
+    });
+
+    function bind(name: string, kind: string, role: string, subjects: Json[]): Promise<unknown> {
+      const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind, name: role };
+      const body = { metadata: { name }, roleRef, subjects };
+      return two.same("POST", `${rbac}/rolebindings?fieldManager=x`, { body });
+    }
+
+    /** The real server hears of its own roles and bindings a little later. */
+    async function settled(): Promise<void> {
+      for (let left = 100; left > 0; left--) {
+        const { real } = await two.ask("GET", `${CORE}/secrets`, { headers: eve });
+        if (real.code === 200) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      throw new Error("the real server does not see the bindings");
+    }
+
+    test("let and refuse the same", async () => {
+      for (const [headers, path] of [
+        [ann, `${CORE}/configmaps/none`],
+        [ann, `${CORE}/secrets`],
+        [ann, "/api/v1/namespaces/default/pods"],
+        [ann, "/api/v1/pods"],
+        [ann, `${APPS}/deployments/other/scale`],
+        [ann, `${CORE}/services?watch=1`],
+        [ann, "/apis/no.such/v1/things"],
+        [ann, "/metrics"],
+        [account, `${CORE}/pods/none`],
+        [{ "impersonate-user": "bob" }, `${CORE}/pods/none`],
+        [{ "impersonate-user": "system:anonymous" }, `${CORE}/pods/none`],
+      ] as const) {
+        await two.same("GET", path, { headers });
+      }
+      await two.same("DELETE", `${CORE}/pods/none`, { headers: ann });
+      const body = configMap("new", {});
+      await two.same("PATCH", `${CORE}/configmaps/new?fieldManager=x`, {
+        headers: ann,
+        type: APPLY,
+        body,
+      });
+    });
+
+    test("are told of in reviews", async () => {
+      const attributes = (verb: string, resource: string, more: JsonObject = {}): JsonObject => ({
+        resourceAttributes: { verb, group: "", resource, namespace: NAMESPACE, ...more },
+      });
+      const ask = (path: string, spec: JsonObject, headers = {}): Promise<unknown> =>
+        two.same("POST", `${reviews}/${path}`, { body: { spec }, headers });
+      const own = "selfsubjectaccessreviews";
+      await ask(own, attributes("get", "pods"), ann);
+      await ask(own, attributes("delete", "pods"), ann);
+      await ask(own, attributes("delete", "pods"), eve);
+      await ask(own, attributes("create", "pods", { subresource: "eviction" }), eve);
+      await ask(own, attributes("get", "pods"), { "impersonate-user": "bob" });
+      await ask(own, { nonResourceAttributes: { verb: "get", path: "/apis/x" } }, ann);
+      await ask(own, { nonResourceAttributes: { verb: "get", path: "/metrics" } }, ann);
+      await ask(own, {}, ann);
+      const others = "subjectaccessreviews";
+      await ask(others, { user: "ann", ...attributes("list", "configmaps") });
+      await ask(others, { groups: ["team"], ...attributes("list", "secrets") });
+      await ask(others, { groups: ["system:masters"], ...attributes("list", "secrets") });
+      await ask(others, attributes("list", "secrets"));
+      await ask(others, { user: "ann", ...attributes("list", "configmaps") }, ann);
+      const local = `namespaces/${NAMESPACE}/localsubjectaccessreviews`;
+      await ask(local, { user: "ann", ...attributes("list", "configmaps") });
+      await ask(local, { user: "ann", ...attributes("list", "configmaps", { namespace: "x" }) });
+      await ask("selfsubjectrulesreviews", {}, ann);
+      const who = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+      await two.same("POST", who, { body: {}, headers: account });
+      await two.same("POST", who, { body: {}, headers: { ...eve, "impersonate-uid": "u" } });
+    });
+
+    test("give nobody more than who gives has", async () => {
+      const role = (name: string, ...rules: JsonObject[]): JsonObject => ({
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "Role",
+        metadata: { name },
+        rules,
+      });
+      const pods = { verbs: ["get", "list"], apiGroups: [""], resources: ["secrets"] };
+      const nodes = { verbs: ["get", "list"], apiGroups: [""], resources: ["nodes", "secrets"] };
+      const all = { verbs: ["*"], apiGroups: ["*"], resources: ["*"] };
+      const roles = `${rbac}/roles`;
+      const make = (body: JsonObject): Promise<unknown> =>
+        two.same("POST", `${roles}?fieldManager=x`, { headers: eve, body });
+      await make(role("big", nodes, all));
+      await make(role("small", pods));
+      const update = (body: JsonObject): Promise<unknown> =>
+        two.same("PATCH", `${roles}/small?fieldManager=x`, { headers: eve, type: MERGE, body });
+      await update({ rules: [{ ...nodes, resourceNames: ["n"] }] });
+      await update({ metadata: { labels: { a: "b" } } });
+      const applied: Ask = { headers: eve, type: APPLY, body: role("applied", nodes) };
+      await two.same("PATCH", `${roles}/applied?fieldManager=x`, applied);
+      for (const [kind, name] of [
+        ["ClusterRole", "cluster-admin"],
+        ["Role", "absent"],
+        ["Role", "small"],
+      ] as const) {
+        const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind, name };
+        const subjects = [{ kind: "User", name: "eve" }];
+        const body = { metadata: { name: `to-${name}` }, roleRef, subjects };
+        await two.same("POST", `${rbac}/rolebindings?fieldManager=x`, { headers: eve, body });
+      }
+      const cluster = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+      await two.same("POST", cluster, { headers: eve, body: { metadata: { name: "c" } } });
+    });
+
+    test("are there from the start", async () => {
+      for (const name of [
+        "cluster-admin",
+        "system:basic-user",
+        "system:discovery",
+        "system:public-info-viewer",
+        "system:auth-delegator",
+        "system:aggregate-to-view",
+        "system:aggregate-to-edit",
+        "system:aggregate-to-admin",
+      ]) {
+        const path = `/apis/rbac.authorization.k8s.io/v1/clusterroles/${name}`;
+        const { embedded, real } = await two.ask("GET", path);
+        assert.deepEqual(rulesIn(embedded.body), rulesIn(real.body), name);
+      }
+    });
+  });
+
   describe("custom resources", () => {
     const group = "shop.example.com";
     const carts = `/apis/${group}/v1/namespaces/${NAMESPACE}/carts`;
@@ -262,6 +418,10 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
 
 function configMap(name: string, data: JsonObject): JsonObject {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data };
+}
+
+function rulesIn(role: Json): Json | undefined {
+  return isObject(role) ? role["rules"] : undefined;
 }
 
 function managersIn(object: Json): Json[] {

@@ -117,7 +117,7 @@ export function invalid(of: KindName, name: string, causes: readonly Cause[]): S
     details: {
       ...(name === "" ? {} : { name }),
       ...(of.group === "" ? {} : { group: of.group }),
-      kind: of.kind,
+      ...(of.kind === "" ? {} : { kind: of.kind }),
       causes,
     },
   });

@@ -8,7 +8,7 @@ export const PUBLIC_PATHS: readonly string[] = ["/healthz", "/livez", "/readyz",
 
 export interface Decision {
   readonly isAllowed: boolean;
-  /** By which binding; empty if none was needed, or none gives it. */
+  /** By which binding, or which bindings lead nowhere; empty if there is nothing to say. */
   readonly reason: string;
 }
 
@@ -34,7 +34,14 @@ export class Authorizer {
       if (ruleAllows(rule, access))
         return { isAllowed: true, reason: `RBAC: allowed by ${source}` };
     }
-    return { isAllowed: false, reason: "" };
+    const problem = this.problemOf(user, namespace);
+    return { isAllowed: false, reason: problem === "" ? "" : `rbac: RBAC: ${problem}` };
+  }
+
+  /** Why some of a user's bindings give nothing; empty if they all give something. */
+  problemOf(user: User, namespace: string): string {
+    const problems = this.#roles.problemsOf(user, namespace);
+    return problems.length > 1 ? `[${problems.join(", ")}]` : (problems[0] ?? "");
   }
 
   /** Everything that roles let a user do in a namespace. */
@@ -44,7 +51,9 @@ export class Authorizer {
 
   /** Why a request was refused, as its author is told. */
   refusal(user: User, access: Access): string {
-    return `User "${user.name}" cannot ${describeAccess(access)}`;
+    const { reason } = this.decide(user, access);
+    const why = reason === "" ? "" : `: ${reason}`;
+    return `User "${user.name}" cannot ${describeAccess(access)}${why}`;
   }
 
   /** Whether the user may use this verb, which is no request of its own, on a resource. */

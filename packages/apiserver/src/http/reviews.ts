@@ -14,7 +14,7 @@ import {
 import { invalidValue } from "@heddle/apiserver/kinds/strategy";
 import { admit, refuse, schemaCauses } from "@heddle/apiserver/objects/admit";
 import type { Target } from "@heddle/apiserver/objects/target";
-import { badRequest, type Cause } from "@heddle/apiserver/status-error";
+import { badRequest, type Cause, invalid } from "@heddle/apiserver/status-error";
 
 export interface ReviewParts {
   readonly tokens: AccountTokens;
@@ -55,13 +55,15 @@ export class Reviews {
       case "SelfSubjectReview":
         return { userInfo: userInfo(user) };
       case "SelfSubjectAccessReview":
-        refuse(accessCauses(spec), object, type);
+        check(accessCauses(spec));
         return this.#decide(user, spec);
       case "SelfSubjectRulesReview":
+        object["spec"] = {};
         return this.#rules(user, digString(spec, "namespace") ?? "");
       default: {
-        refuse([...subjectCauses(spec), ...accessCauses(spec)], object, type);
-        if (type.kind === "LocalSubjectAccessReview") checkNamespace(spec, namespace);
+        const isLocal = type.kind === "LocalSubjectAccessReview";
+        const local = isLocal ? localCauses(spec, namespace) : [];
+        check([...subjectCauses(spec), ...accessCauses(spec), ...local]);
         const name = digString(spec, "user") ?? "";
         return this.#decide({ name, groups: digArray(spec, "groups").map(String) }, spec);
       }
@@ -75,7 +77,9 @@ export class Reviews {
 
   #rules(user: User, namespace: string): JsonObject {
     if (namespace === "") throw badRequest("no namespace on request");
-    const rules = this.#parts.authorizer.rulesOf(user, namespace);
+    const { authorizer } = this.#parts;
+    const rules = authorizer.rulesOf(user, namespace);
+    const problem = authorizer.problemOf(user, namespace);
     return {
       resourceRules: rules.filter(({ resources }) => resources.length > 0).map(resourceRule),
       nonResourceRules: rules
@@ -85,6 +89,7 @@ export class Reviews {
           nonResourceURLs: [...nonResourceURLs],
         })),
       incomplete: false,
+      ...(problem === "" ? {} : { evaluationError: problem }),
     };
   }
 
@@ -121,15 +126,9 @@ function resourceRule({ verbs, apiGroups, resources, resourceNames }: Rule): Jso
 function accessCauses(spec: JsonObject): Cause[] {
   const hasResource = digObject(spec, "resourceAttributes") !== undefined;
   const hasPath = digObject(spec, "nonResourceAttributes") !== undefined;
-  const what = "nonResourceAttributes or resourceAttributes";
-  if (hasResource && hasPath) {
-    const why = `cannot be specified in combination with resourceAttributes`;
-    return [invalidValue("spec.nonResourceAttributes", spec["nonResourceAttributes"], why)];
-  }
-  if (hasResource || hasPath) return [];
-  return [
-    invalidValue("spec.resourceAttributes", null, `exactly one of ${what} must be specified`),
-  ];
+  if (hasResource !== hasPath) return [];
+  const why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+  return [invalidValue("spec", digObject(spec, "nonResourceAttributes") ?? null, why)];
 }
 
 function subjectCauses(spec: JsonObject): Cause[] {
@@ -137,12 +136,21 @@ function subjectCauses(spec: JsonObject): Cause[] {
   return [invalidValue("spec.user", "", "at least one of user or group must be specified")];
 }
 
-function checkNamespace(spec: JsonObject, namespace: string): void {
+/** A review in a namespace is of what somebody may do in that one. */
+function localCauses(spec: JsonObject, namespace: string): Cause[] {
+  const path = digObject(spec, "nonResourceAttributes");
+  if (path !== undefined) {
+    return [invalidValue("spec.nonResourceAttributes", path, "disallowed on this kind of request")];
+  }
   const wanted = digString(spec, "resourceAttributes", "namespace") ?? "";
-  if (wanted === namespace) return;
-  throw badRequest(
-    `spec.resourceAttributes.namespace must match namespace: ${wanted} is not ${namespace}`,
-  );
+  if (wanted === namespace) return [];
+  const field = "spec.resourceAttributes.namespace";
+  return [invalidValue(field, wanted, "must match metadata.namespace")];
+}
+
+/** Kubernetes leaves out the kind here. */
+function check(causes: readonly Cause[]): void {
+  if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind: "" }, "", causes);
 }
 
 function accessOf(spec: JsonObject): Access {

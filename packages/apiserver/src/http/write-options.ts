@@ -65,5 +65,6 @@ function authorOf({ query, method, mediaType, request }: Exchange): Author {
 /** What stands before the first slash of a user agent. */
 function programOf(agent: string): string {
   const [program = ""] = agent.split("/", 1);
-  return program.replaceAll(/[\p{C}]/gu, "").slice(0, MAX_MANAGER);
+  const name = program.replaceAll(/[\p{C}]/gu, "").slice(0, MAX_MANAGER);
+  return name === "" ? "unknown" : name;
 }

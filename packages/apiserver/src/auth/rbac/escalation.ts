@@ -79,7 +79,7 @@ export class EscalationGuard {
     const on = { group, resource, subresource: "", namespace, name: role };
     if (this.#authorizer.allowsVerb(user, "bind", on)) return;
     const rules = this.#roles.rulesOfRole(roleRef, namespace);
-    if (rules === undefined) throw notFound({ group, plural: resource }, role);
+    if (rules === undefined) throw notFound(target.type, role);
     this.#confirm(user, target, nameOf(object), rules);
   }
 

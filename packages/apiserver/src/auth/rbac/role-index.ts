@@ -16,7 +16,13 @@ export interface Granted {
 }
 
 /** What all bindings of one scope give to one subject. */
-type Grants = Map<string, Granted[]>;
+interface Grant {
+  readonly granted: Granted[];
+  /** Of bindings to roles that are not there. */
+  readonly problems: string[];
+}
+
+type Grants = Map<string, Grant>;
 
 /** Who has which rules. Read from the store when asked, and kept until a role or binding changes. */
 export class RoleIndex {
@@ -35,11 +41,12 @@ export class RoleIndex {
 
   /** What a user may do everywhere, then what in this namespace. */
   *rulesOf(user: User, namespace: string): Generator<Granted> {
-    for (const scope of namespace === "" ? [""] : ["", namespace]) {
-      const grants = this.#grants(scope);
-      if (grants.size === 0) continue;
-      for (const subject of subjectsOf(user)) yield* grants.get(subject) ?? [];
-    }
+    for (const grant of this.#of(user, namespace)) yield* grant.granted;
+  }
+
+  /** Why some of a user's bindings give nothing. */
+  problemsOf(user: User, namespace: string): string[] {
+    return [...this.#of(user, namespace)].flatMap(({ problems }) => problems);
   }
 
   /** Rules of the role that a binding names; undefined if there is no such role. */
@@ -51,6 +58,17 @@ export class RoleIndex {
         ? this.#store.get({ resource: ROLES, namespace, name })
         : this.#store.get({ resource: CLUSTER_ROLES, namespace: "", name });
     return entry === undefined ? undefined : readRules(entry.object);
+  }
+
+  *#of(user: User, namespace: string): Generator<Grant> {
+    for (const scope of namespace === "" ? [""] : ["", namespace]) {
+      const grants = this.#grants(scope);
+      if (grants.size === 0) continue;
+      for (const subject of subjectsOf(user)) {
+        const grant = grants.get(subject);
+        if (grant !== undefined) yield grant;
+      }
+    }
   }
 
   #grants(scope: string): Grants {
@@ -66,14 +84,19 @@ export class RoleIndex {
   #add(grants: Grants, binding: JsonObject, scope: string): void {
     const roleRef = own(binding, "roleRef") as JsonObject | undefined;
     const rules = this.rulesOfRole(roleRef, scope);
-    if (rules === undefined) return;
     for (const subject of digArray(binding, "subjects") as JsonObject[]) {
       const key = subjectKey(subject, scope);
       if (key === undefined) continue;
+      const grant = grants.get(key) ?? { granted: [], problems: [] };
+      grants.set(key, grant);
+      if (rules === undefined) {
+        const kind = digString(roleRef, "kind")?.toLowerCase();
+        const name = JSON.stringify(digString(roleRef, "name") ?? "");
+        grant.problems.push(`${kind}.${GROUP} ${name} not found`);
+        continue;
+      }
       const source = `${bindingText(binding, scope)} of ${roleText(roleRef)} to ${subjectText(subject, scope)}`;
-      const granted = grants.get(key) ?? [];
-      for (const rule of rules) granted.push({ rule, source });
-      grants.set(key, granted);
+      for (const rule of rules) grant.granted.push({ rule, source });
     }
   }
 }
