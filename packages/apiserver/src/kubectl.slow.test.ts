@@ -288,3 +288,99 @@ test("kubectl auth says who one is and what one may do", { skip }, async () => {
   assert.match(answer.out, /no/);
   assert.match((await control.run("delete", "namespace", "default")).err, /Forbidden/);
 });
+
+test("kubectl apply --server-side owns fields, tells conflicts and takes over", {
+  skip,
+}, async () => {
+  await using world = await start();
+  const { kubectl } = world;
+  const first = kubectl.file("first", SERVICE, DEPLOYMENT);
+  const apply = (...args: string[]) => kubectl.run("apply", "--server-side", ...args);
+  assert.match((await apply("-f", first)).out, /service\/web serverside-applied/);
+  const template = { ...DEPLOYMENT.spec.template };
+  const two = kubectl.file("two", {
+    ...DEPLOYMENT,
+    spec: { ...DEPLOYMENT.spec, template, replicas: 3 },
+  });
+  const refused = await apply("-f", two, "--field-manager=other");
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /conflict with "kubectl": \.spec\.replicas/);
+  const diff = await kubectl.run("diff", "--server-side", "--force-conflicts", "-f", two);
+  assert.equal(diff.code, 1, diff.err);
+  assert.match(diff.out, /- {2}replicas: 2\n\+ {2}replicas: 3/);
+  const taken = await apply("-f", two, "--field-manager=other", "--force-conflicts");
+  assert.equal(taken.code, 0, taken.err);
+  const owners = await kubectl.ok(
+    "get",
+    "deployment",
+    "web",
+    "--show-managed-fields",
+    "-o",
+    "yaml",
+  );
+  assert.match(owners, /manager: other/);
+  assert.match(owners, /k:\{"name":"app"\}:/);
+  assert.match((await kubectl.run("diff", "--server-side", "-f", first)).err, /conflict/);
+  // What client-side apply has done is taken over, and undone by leaving it out.
+  await kubectl.ok("delete", "-f", first);
+  await kubectl.ok("apply", "-f", first);
+  const less = { ...SERVICE, spec: { ports: SERVICE.spec.ports } };
+  const moved = await apply("-f", kubectl.file("less", less));
+  assert.equal(moved.code, 0, moved.err);
+  assert.equal(await kubectl.ok("get", "service", "web", "-o", "jsonpath={.spec.selector}"), "");
+});
+
+test("kubectl edit, replace and create check what they send", { skip }, async () => {
+  await using world = await start();
+  const { kubectl } = world;
+  await kubectl.ok("apply", "-f", kubectl.file("service", SERVICE));
+  const editor = kubectl.with({ KUBE_EDITOR: "sed -i s/http/web/" });
+  assert.match(await editor.ok("edit", "service", "web"), /service\/web edited/);
+  const name = await kubectl.ok("get", "service", "web", "-o", "jsonpath={.spec.ports[0].name}");
+  assert.equal(name, "web");
+  await kubectl.ok("replace", "-f", kubectl.file("again", SERVICE));
+  const wrong = kubectl.file("wrong", { ...SERVICE, spec: { ...SERVICE.spec, wrong: 1 } });
+  const strict = await kubectl.run("replace", "-f", wrong, "--validate=strict");
+  assert.match(strict.err, /unknown field "spec.wrong"/);
+  const warned = await kubectl.run("replace", "-f", wrong, "--validate=warn");
+  assert.equal(warned.code, 0, warned.err);
+  assert.match(warned.err, /Warning: unknown field "spec.wrong"/);
+  const local = await kubectl.run("create", "-f", wrong, "--dry-run=client", "--validate=strict");
+  assert.equal(local.code, 0, local.err);
+});
+
+test("kubectl explain knows built-in and custom fields, to the ground", { skip }, async () => {
+  await using world = await start();
+  const { kubectl } = world;
+  const container = await kubectl.ok("explain", "deployment.spec.template.spec.containers");
+  assert.match(container, /FIELD: containers <\[\]Container>/);
+  assert.match(container, /readinessProbe\t<Probe>/);
+  assert.match(await kubectl.ok("explain", "pods", "--recursive"), /terminationGracePeriodSeconds/);
+  await kubectl.ok("apply", "-f", kubectl.file("definition", DEFINITION));
+  await kubectl.ok("wait", "--for=condition=Established", "crd/carts.shop.example.com");
+  assert.match(await kubectl.ok("explain", "carts.spec.owner"), /FIELD: owner <string>/);
+  assert.match(await kubectl.ok("explain", "crd.spec.versions"), /served\t<boolean> -required-/);
+});
+
+test("kubectl auth tells what others may do, and reconciles roles", { skip }, async () => {
+  await using world = await start();
+  const { kubectl } = world;
+  await kubectl.ok("create", "role", "reader", "--verb=get,list", "--resource=pods");
+  await kubectl.ok("create", "rolebinding", "readers", "--role=reader", "--user=ann");
+  const can = async (...args: string[]): Promise<string> =>
+    (await kubectl.run("auth", "can-i", ...args, "--as=ann")).out.trim();
+  assert.equal(await can("list", "pods"), "yes");
+  assert.equal(await can("delete", "pods"), "no");
+  assert.equal(await can("list", "pods", "-n", "kube-public"), "no");
+  assert.match(await can("--list"), /^pods +\[\] +\[\] +\[get list\]$/m);
+  assert.match((await kubectl.run("get", "secrets", "--as=ann")).err, /User "ann" cannot list/);
+  const roles = kubectl.file("roles", {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "Role",
+    metadata: { name: "reader", namespace: "default" },
+    rules: [{ apiGroups: [""], resources: ["services"], verbs: ["get"] }],
+  });
+  await kubectl.ok("auth", "reconcile", "-f", roles);
+  assert.equal(await can("get", "services"), "yes");
+  assert.equal(await can("list", "pods"), "yes");
+});

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from "@heddle/apiserver/json/value";
 import { META } from "@heddle/apiserver/kinds/built-in-types";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
 import type { ResourceType, Verb, VersionView } from "@heddle/apiserver/kinds/resource-type";
-import type { Schema } from "@heddle/apiserver/schema/schema";
+import { RAW_JSON, type Schema } from "@heddle/apiserver/schema/schema";
 import { KUBERNETES_VERSION, viewsOf } from "./discovery.ts";
 
 /**
@@ -139,7 +139,11 @@ function pathsOf({ type, view }: Served): JsonObject {
   return paths;
 }
 
-const PATCH_TYPES = ["application/json-patch+json", "application/merge-patch+json"];
+const PATCH_TYPES = [
+  "application/apply-patch+yaml",
+  "application/json-patch+json",
+  "application/merge-patch+json",
+];
 
 function operationOf({ type, view }: Served, verb: Verb): JsonObject {
   const ref: Json = { $ref: `#/components/schemas/${componentOf({ type, view })}` };
@@ -152,11 +156,13 @@ function operationOf({ type, view }: Served, verb: Verb): JsonObject {
     "x-kubernetes-group-version-kind": kind,
   };
   if (verb !== "create" && verb !== "update" && verb !== "patch") return operation;
-  operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map((name) => ({
+  const parameters = ["dryRun", "fieldManager", "fieldValidation"].map((name) => ({
     name,
     in: "query",
     schema: { type: "string", uniqueItems: true },
   }));
+  const force = { name: "force", in: "query", schema: { type: "boolean", uniqueItems: true } };
+  operation["parameters"] = verb === "patch" ? [...parameters, force] : parameters;
   const patches = type.isCustom
     ? PATCH_TYPES
     : [...PATCH_TYPES, "application/strategic-merge-patch+json"];
@@ -217,7 +223,8 @@ class Components {
     if (!Object.hasOwn(this.all, name)) {
       // Set first: types may contain themselves.
       this.all[name] = {};
-      this.all[name] = this.#object({ ...schema, ...NO_MARKS });
+      const { default: _, ...type } = schema;
+      this.all[name] = this.#object({ ...type, ...NO_MARKS });
     }
     const ref: JsonObject = { $ref: `#/components/schemas/${name}` };
     const marks = marksOf(schema);
@@ -289,7 +296,7 @@ function valuesOf(schema: Schema): JsonObject {
   }
   const { format } = schema;
   if (format === "date-time-micro") out["format"] = "date-time";
-  else if (format !== undefined) out["format"] = format;
+  else if (format !== undefined && format !== RAW_JSON) out["format"] = format;
   if (schema.default !== undefined && schema.name === undefined) out["default"] = schema.default;
   if (schema.enum !== undefined) out["enum"] = [...schema.enum];
   if (schema.pattern !== undefined) out["pattern"] = schema.pattern.text;

@@ -1,5 +1,6 @@
+import { parseJson } from "@heddle/apiserver/json/parse";
 import { isObject, type Json, type JsonObject, put } from "@heddle/apiserver/json/value";
-import type { Schema, WireField } from "@heddle/apiserver/schema/schema";
+import { RAW_JSON, type Schema, type WireField } from "@heddle/apiserver/schema/schema";
 import { BYTES, FIXED64, type Reader, VARINT } from "./reader.ts";
 
 /** What the numbers of a message mean: fields, or messages whose fields JSON shows as its own. */
@@ -139,6 +140,7 @@ function readValue(reader: Reader, schema: Schema, type: number): Json | undefin
       expect(type, BYTES);
       if (schema.format === "quantity") return textIn(reader.message());
       if (schema.format === "int-or-string") return intOrString(reader.message());
+      if (schema.format === RAW_JSON) return rawJson(reader.message());
       throw new TypeError("free-form fields cannot be sent as protobuf: send JSON");
   }
 }
@@ -176,6 +178,17 @@ function textIn(reader: Reader): string {
     else reader.skip(type);
   }
   return text;
+}
+
+/** A message whose only field is a JSON text. */
+function rawJson(reader: Reader): Json | undefined {
+  let value: Json | undefined;
+  while (!reader.isAtEnd) {
+    const { number, type } = reader.tag();
+    if (number === 1 && type === BYTES) value = parseJson(reader.bytes());
+    else reader.skip(type);
+  }
+  return value;
 }
 
 /** Field 1 says which of 2 (a number) and 3 (a text) is meant. */

@@ -121,3 +121,34 @@ test("decodeEnvelope() survives mutated bytes", () => {
     }
   }
 });
+
+test("decoder reads who owns fields, whose protobuf is the text of their JSON", () => {
+  const owner = (fields: string): Buffer =>
+    message(
+      field(1, "kubectl"),
+      field(2, "Update"),
+      field(3, "v1"),
+      field(6, "FieldsV1"),
+      field(7, message(field(1, fields))),
+    );
+  const map = (fields: string): Buffer =>
+    envelope("v1", "ConfigMap", field(1, message(field(1, "a"), field(17, owner(fields)))));
+  assert.deepEqual(decodeEnvelope(map('{"f:data":{"f:k":{}}}')), {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: {
+      name: "a",
+      managedFields: [
+        {
+          manager: "kubectl",
+          operation: "Update",
+          apiVersion: "v1",
+          fieldsType: "FieldsV1",
+          fieldsV1: { "f:data": { "f:k": {} } },
+        },
+      ],
+    },
+  });
+  assert.throws(() => decodeEnvelope(map("{")), StatusError);
+  assert.throws(() => decodeEnvelope(map("[".repeat(100_000))), StatusError);
+});

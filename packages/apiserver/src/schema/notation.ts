@@ -1,5 +1,5 @@
 import type { Json } from "@heddle/apiserver/json/value";
-import { ANYTHING, type Schema, type WireField } from "./schema.ts";
+import { ANYTHING, RAW_JSON, type Schema, type WireField } from "./schema.ts";
 
 /**
  * Reads the notation in which built-in types are written:
@@ -85,6 +85,7 @@ const SCALARS: ReadonlyMap<string, Schema> = new Map<string, Schema>([
   ["quantity", { isIntOrString: true, format: "quantity" }],
   ["int-or-string", { isIntOrString: true, format: "int-or-string" }],
   ["any", ANYTHING],
+  ["json", { ...ANYTHING, format: RAW_JSON }],
 ]);
 
 function readType(text: string, resolve: Resolve): Schema {

@@ -73,5 +73,8 @@ export function fieldOf(schema: Schema | undefined, key: string): Schema | undef
   return schema?.properties?.get(key) ?? schema?.additionalProperties;
 }
 
+/** The format of free-form fields whose protobuf is the text of their JSON. */
+export const RAW_JSON = "raw-json";
+
 /** Anything at all, nothing of it pruned. */
 export const ANYTHING: Schema = { preservesUnknown: true };

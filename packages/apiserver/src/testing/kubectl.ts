@@ -26,9 +26,11 @@ export function kubectlMissing(): string | false {
 /** The real kubectl, with a home of its own. */
 export class Kubectl {
   readonly #folder: string;
+  readonly #kubeconfig: string;
   readonly #env: Readonly<Record<string, string>>;
 
-  constructor(folder: string, kubeconfig: string) {
+  /** @param more - Variables of its environment beside those that it needs. */
+  constructor(folder: string, kubeconfig: string, more: Readonly<Record<string, string>> = {}) {
     this.#folder = folder;
     const path = join(folder, "kubectl.kubeconfig");
     writeFileSync(path, kubeconfig);
@@ -39,7 +41,14 @@ export class Kubectl {
       HOME: folder,
       KUBECONFIG: path,
       KUBECACHEDIR: join(folder, "cache"),
+      ...more,
     };
+    this.#kubeconfig = kubeconfig;
+  }
+
+  /** The same with further variables in its environment. */
+  with(more: Readonly<Record<string, string>>): Kubectl {
+    return new Kubectl(this.#folder, this.#kubeconfig, more);
   }
 
   /** Runs to the end; never throws for what kubectl itself says. */

@@ -5,7 +5,7 @@ ObjectMeta: 12:annotations {string}; 8:creationTimestamp time; 10:deletionGraceP
   7:generation int64; 11:labels {string}; 17:managedFields [ManagedFieldsEntry]; 1:name string;
   3:namespace string; 13:ownerReferences [OwnerReference] ~uid #; 6:resourceVersion string;
   4:selfLink string; 5:uid string
-ManagedFieldsEntry: 3:apiVersion string; 6:fieldsType string; 7:fieldsV1 any; 1:manager string;
+ManagedFieldsEntry: 3:apiVersion string; 6:fieldsType string; 7:fieldsV1 json; 1:manager string;
   2:operation string; 8:subresource string; 4:time time
 OwnerReference(atomic): 5:apiVersion* string; 7:blockOwnerDeletion bool?; 6:controller bool?;
   1:kind* string; 3:name* string; 4:uid* string
