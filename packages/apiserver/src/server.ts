@@ -13,6 +13,8 @@ import { EscalationGuard } from "./auth/rbac/escalation.ts";
 import { RoleIndex } from "./auth/rbac/role-index.ts";
 import { ADMIN, CONTROL } from "./auth/user.ts";
 import { Vault } from "./auth/vault.ts";
+import { reportRules } from "./cel/definition-rules.ts";
+import { RuleChecker } from "./cel/rule-checker.ts";
 import { startControllers } from "./controllers/controllers.ts";
 import { DefinitionSync } from "./controllers/definitions.ts";
 import { ResourceHandler } from "./http/resource-handler.ts";
@@ -98,8 +100,13 @@ export async function startApiserver(options: ApiserverOptions): Promise<Apiserv
   parts.defer(() => store.close());
   const vault = await Vault.open(dataDir, clock);
   const registry = new Registry(builtInTypes());
-  new DefinitionSync(store, registry);
-  const writer = new ObjectWriter(store, registry, clock, { serviceCidr });
+  const rules = new RuleChecker();
+  new DefinitionSync(store, registry, (type) => {
+    reportRules(type, rules, log.child("definitions")).catch((error: unknown) => {
+      log.error("rules could not be looked at", { resource: type.key, error });
+    });
+  });
+  const writer = new ObjectWriter({ store, registry, clock, settings: { serviceCidr }, rules });
   const admission = parts.use(new Admission(store, registry, log.child("admission")));
   const admitted = new AdmittedWriter(store, writer, admission);
   const tokens = new AccountTokens(store, vault.accountKey, issuer, clock);

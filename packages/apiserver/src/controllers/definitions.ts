@@ -1,6 +1,7 @@
 import type { JsonObject } from "@heddle/apiserver/json/value";
 import { customType } from "@heddle/apiserver/kinds/custom";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
+import type { ResourceType } from "@heddle/apiserver/kinds/resource-type";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Store } from "@heddle/apiserver/store/store";
 
@@ -13,10 +14,13 @@ export const DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions";
 export class DefinitionSync {
   readonly #store: Store;
   readonly #registry: Registry;
+  readonly #onServed: (type: ResourceType) => void;
 
-  constructor(store: Store, registry: Registry) {
+  /** @param onServed - Hears of each resource that is served, and again when it has changed. */
+  constructor(store: Store, registry: Registry, onServed: (type: ResourceType) => void) {
     this.#store = store;
     this.#registry = registry;
+    this.#onServed = onServed;
     for (const entry of store.all(DEFINITIONS)) this.#serve(entry);
     store.subscribe({
       resource: DEFINITIONS,
@@ -32,7 +36,10 @@ export class DefinitionSync {
     const type = customType(entry.object);
     this.#store.forgetDerived(type.key);
     if (type.versions.length === 0) this.#registry.remove(type.key);
-    else this.#registry.set(type);
+    else {
+      this.#registry.set(type);
+      this.#onServed(type);
+    }
   }
 }
 

@@ -1,3 +1,5 @@
+import type { RuleChecker } from "@heddle/apiserver/cel/rule-checker";
+import { RuleQuestions } from "@heddle/apiserver/cel/rule-questions";
 import {
   clone,
   digArray,
@@ -81,19 +83,30 @@ const PLAIN: WriteOptions = { isDryRun: false, fieldValidation: "Ignore" };
 /** How often a generated name that is taken is made anew. */
 const NAME_ATTEMPTS = 8;
 
+/** What a writer works with. */
+export interface WriterParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly settings: ServerSettings;
+  readonly rules: RuleChecker;
+}
+
 /** Creates, changes and deletes objects of any kind, under the rules that all kinds share. */
 export class ObjectWriter {
   readonly #store: Store;
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #settings: ServerSettings;
+  readonly #rules: RuleChecker;
   readonly #drafter: Drafter;
 
-  constructor(store: Store, registry: Registry, clock: Clock, settings: ServerSettings) {
+  constructor({ store, registry, clock, settings, rules }: WriterParts) {
     this.#store = store;
     this.#registry = registry;
     this.#clock = clock;
     this.#settings = settings;
+    this.#rules = rules;
     this.#drafter = new Drafter(registry);
   }
 
@@ -119,6 +132,8 @@ export class ObjectWriter {
     const causes = schemaCauses(object, view);
     const prefix = digString(metadata, "generateName") ?? "";
     const isGenerated = digString(metadata, "name") === undefined && prefix !== "";
+    const rules = new RuleQuestions(this.#rules, target);
+    await rules.ready(object);
     const entry = await this.#store.commit((tx) => {
       if (namespace !== "") this.#checkNamespace(tx, type, namespace);
       const stored = toStored(object, target);
@@ -130,6 +145,7 @@ export class ObjectWriter {
           ...causes,
           ...validateMetadata(stored, type),
           ...(causes.length === 0 ? (type.strategy.validate?.(stored) ?? []) : []),
+          ...(causes.length === 0 ? rules.ask(stored, undefined) : []),
         ],
         stored,
         type,
@@ -141,7 +157,7 @@ export class ObjectWriter {
       options.guard?.(stored, undefined);
       return tx.set(place, inOrder(stored));
     }, options.isDryRun);
-    return { entry, warnings, isNew: true };
+    return { entry, warnings: [...warnings, ...rules.warnings], isNew: true };
   }
 
   /** Replaces the object, or its status, by what `revise` makes of it. */
@@ -155,6 +171,8 @@ export class ObjectWriter {
     const { type } = target;
     const nowIso = this.#nowIso();
     let warnings: readonly string[] = [];
+    const rules = new RuleQuestions(this.#rules, target);
+    await rules.ready(this.#preview(target, name, { part, revise }, options));
     const entry = await this.#store.commit((tx) => {
       const place = this.#place(target, name);
       const current = tx.get(place);
@@ -162,20 +180,17 @@ export class ObjectWriter {
       const admitted = this.redraft(target, current, { part, revise }, options);
       warnings = admitted.warnings;
       checkPreconditions(type, current, metadataOf(admitted.object), name);
-      const revised = this.#merged(
-        target,
-        current,
-        admitted.object,
-        part,
-        this.#context(tx, nowIso),
-      );
+      const revised = this.#merged(target, current, admitted.object, part, {
+        ...this.#context(tx, nowIso),
+        rules,
+      });
       if (equal(revised, current.object)) return current;
       options.guard?.(revised, current.object);
       return isFinished(revised, type)
         ? tx.remove(place, revised)
         : tx.set(place, inOrder(revised));
     }, options.isDryRun);
-    return { entry, warnings, isNew: false };
+    return { entry, warnings: [...warnings, ...rules.warnings], isNew: false };
   }
 
   /** Deletes an object, or marks it for deletion while finalizers hold it. */
@@ -202,13 +217,27 @@ export class ObjectWriter {
     }, options.isDryRun);
   }
 
+  /** Of a definition, what an update would make of it as things stand: it may state rules. */
+  #preview(
+    target: Target,
+    name: string,
+    change: Change,
+    options: WriteOptions,
+  ): JsonObject | undefined {
+    if (!RuleQuestions.mayDefine(target.type)) return undefined;
+    const current = this.#store.get(this.#place(target, name));
+    return current === undefined
+      ? undefined
+      : this.redraft(target, current, change, options).object;
+  }
+
   /** What will be stored, checked; `sent` is what the client wants to see. */
   #merged(
     target: Target,
     current: Entry,
     sent: JsonObject,
     part: Part,
-    context: ChangeContext,
+    context: ChangeContext & { readonly rules: RuleQuestions },
   ): JsonObject {
     const { type, view } = target;
     const old = current.object;
@@ -231,6 +260,7 @@ export class ObjectWriter {
     if (causes.length === 0) {
       causes.push(...(type.strategy.validate?.(object) ?? []));
       causes.push(...(type.strategy.validateUpdate?.(object, old) ?? []));
+      causes.push(...context.rules.ask(object, old));
     }
     keepOwnersOf(object, old);
     if (!equal(object, old)) refuse(causes, object, type);

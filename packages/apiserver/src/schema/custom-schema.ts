@@ -1,7 +1,14 @@
-import { digArray, isObject, type Json, type JsonObject, own } from "@heddle/apiserver/json/value";
+import {
+  digArray,
+  digString,
+  isObject,
+  type Json,
+  type JsonObject,
+  own,
+} from "@heddle/apiserver/json/value";
 import type { Cause } from "@heddle/apiserver/status-error";
 import { compilePattern } from "@heddle/model/pattern";
-import type { Schema, SchemaType, TextMatcher } from "./schema.ts";
+import type { Rule, Schema, SchemaType, TextMatcher } from "./schema.ts";
 import { validate } from "./validate.ts";
 import { joinPath } from "./walk.ts";
 
@@ -82,6 +89,7 @@ class Compiler {
     this.#children(source, site, schema);
     this.#lists(source, path, schema);
     this.#default(source, path, schema);
+    this.#rules(source, site, schema);
     return schema;
   }
 
@@ -173,6 +181,26 @@ class Compiler {
     this.causes.push(...validate(value, schema, `${path}.default`));
   }
 
+  #rules(source: JsonObject, { path, isLogical }: Site, schema: Mutable<Schema>): void {
+    const field = `${path}.x-kubernetes-validations`;
+    const rules: Rule[] = [];
+    for (const [at, rule] of digArray(source, "x-kubernetes-validations").entries()) {
+      const text = digString(rule, "rule") ?? "";
+      if (text.trim() === "") {
+        const message = "Required value: rule is not specified";
+        this.causes.push({ reason: "FieldValueRequired", message, field: `${field}[${at}].rule` });
+      } else rules.push(readRule(rule, text));
+    }
+    if (isLogical && rules.length > 0) this.#forbid(field, "must be empty to be structural");
+    if (rules.length > 0) schema.rules = rules;
+    const parts = [
+      ...(schema.properties?.values() ?? []),
+      schema.additionalProperties,
+      schema.items,
+    ];
+    if (rules.length > 0 || parts.some((part) => part?.hasRules === true)) schema.hasRules = true;
+  }
+
   /** Patterns in schemas match anywhere in the text. */
   #pattern(text: string, path: string): TextMatcher | undefined {
     try {
@@ -207,5 +235,20 @@ const NUMBERS = [
 ] as const;
 const FLAGS = ["nullable", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems"] as const;
 const TEXTS = ["format", "description"] as const;
+
+function readRule(source: Json, rule: string): Rule {
+  const text = (key: string): Record<string, string> => {
+    const value = digString(source, key) ?? "";
+    return value === "" ? {} : { [key]: value };
+  };
+  return {
+    rule,
+    ...text("message"),
+    ...text("messageExpression"),
+    ...text("reason"),
+    ...text("fieldPath"),
+    usesOptionals: own(source, "optionalOldSelf") === true,
+  };
+}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

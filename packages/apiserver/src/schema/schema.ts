@@ -9,6 +9,19 @@ export interface WireField {
   readonly keepsZero: boolean;
 }
 
+/** A condition on values of a schema, in CEL, and what is said where it does not hold. */
+export interface Rule {
+  readonly rule: string;
+  readonly message?: string;
+  /** Makes the message out of the value. */
+  readonly messageExpression?: string;
+  readonly reason?: string;
+  /** Of the field that is to blame, below the value. */
+  readonly fieldPath?: string;
+  /** `oldSelf` is optional in it. */
+  readonly usesOptionals: boolean;
+}
+
 /** Whether a text matches a pattern somewhere. */
 export type TextMatcher = (text: string) => boolean;
 
@@ -59,6 +72,9 @@ export interface Schema {
   readonly listType?: "atomic" | "set" | "map";
   readonly listMapKeys?: readonly string[];
   readonly mapType?: "atomic" | "granular";
+  readonly rules?: readonly Rule[];
+  /** Whether it, or anything below it, has rules. */
+  readonly hasRules?: boolean;
   /** A built-in type's field that is there, if empty, whenever the object around it is. */
   readonly isAlways?: boolean;
   /** How strategic merge treats a list: merged by a key, or as a set of scalars if there is none. */

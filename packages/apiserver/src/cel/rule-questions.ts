@@ -1,0 +1,53 @@
+import type { JsonObject } from "@heddle/apiserver/json/value";
+import type { ResourceType } from "@heddle/apiserver/kinds/resource-type";
+import { type Seen, toView } from "@heddle/apiserver/objects/present";
+import type { Cause } from "@heddle/apiserver/status-error";
+import { brokenRule, describeUnusable, statesRules, unusableRules } from "./definition-rules.ts";
+import type { RuleChecker } from "./rule-checker.ts";
+
+const DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions";
+
+/** What one write asks of rules: those of its kind, or whether those that it defines are any. */
+export class RuleQuestions {
+  readonly #checker: RuleChecker;
+  readonly #seen: Seen;
+  #warnings: readonly string[] = [];
+
+  constructor(checker: RuleChecker, seen: Seen) {
+    this.#checker = checker;
+    this.#seen = seen;
+  }
+
+  /** Whether objects of this kind may state rules of others. */
+  static mayDefine(type: ResourceType): boolean {
+    return type.key === DEFINITIONS;
+  }
+
+  /** To be sent to the author. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  /** Before `ask`, which cannot wait. Most writes have nothing to ask, and go on at once. */
+  async ready(object: JsonObject | undefined): Promise<void> {
+    const { type, view } = this.#seen;
+    const defines = RuleQuestions.mayDefine(type) && object !== undefined && statesRules(object);
+    if (defines || view.schema.hasRules === true) await this.#checker.ready();
+  }
+
+  /** @param object - As it is stored, and as all other checks have found it good. */
+  ask(object: JsonObject, old: JsonObject | undefined): Cause[] {
+    const { type, view } = this.#seen;
+    if (RuleQuestions.mayDefine(type)) return this.#define(object);
+    if (view.schema.hasRules !== true) return [];
+    const before = old === undefined ? undefined : toView(old, this.#seen);
+    return this.#checker.check(toView(object, this.#seen), before, view.schema);
+  }
+
+  #define(definition: JsonObject): Cause[] {
+    if (!statesRules(definition)) return [];
+    const unusable = unusableRules(definition, this.#checker);
+    this.#warnings = unusable.filter(({ isBroken }) => !isBroken).map(describeUnusable);
+    return unusable.filter(({ isBroken }) => isBroken).map(brokenRule);
+  }
+}
