@@ -336,7 +336,7 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
       ...more,
     });
 
-    before(() => define(two, group));
+    before(() => define(two, group, "carts", CART_SCHEMA));
 
     test("are merged by the lists' and maps' types that their schema says", async () => {
       const path = `${carts}/mine`;
@@ -407,6 +407,61 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
       assert.ok(managersIn(embedded.body).includes("ancient-changes"));
     });
 
+    test("keep the rules of their schema, in the same words", async () => {
+      await define(two, group, "limits", LIMIT_SCHEMA);
+      const limits = `/apis/${group}/v1/namespaces/${NAMESPACE}/limits`;
+      const limit = (name: string, spec: JsonObject): JsonObject => ({
+        apiVersion: `${group}/v1`,
+        kind: "Limit",
+        metadata: { name },
+        spec,
+      });
+      for (const [at, spec] of [
+        {
+          min: 1,
+          max: 2,
+          fixed: "a",
+          items: [
+            { id: "a", n: 3 },
+            { id: "b", n: 3 },
+          ],
+        },
+        { min: 3, max: 2 },
+        { root: "no" },
+        { min: 7, max: 9 },
+        { min: 8, max: 9 },
+        { min: 9, max: 9 },
+        { min: 10, max: 19 },
+        { map: { good: "x", wrong: "bad" } },
+        { number: 1 },
+        { isOn: false },
+        { items: [{ id: "a", n: 0 }, { id: "b" }, { id: "c" }, { id: "d" }] },
+        { error: {} },
+        { min: "x", max: 1, root: "no" },
+      ].entries()) {
+        const body = limit(`l${at}`, spec as JsonObject);
+        await two.same("POST", `${limits}?fieldManager=one`, { body });
+      }
+      for (const spec of [
+        { fixed: "b" },
+        {
+          items: [
+            { id: "b", n: 2 },
+            { id: "a", n: 4 },
+          ],
+        },
+        {
+          items: [
+            { id: "b", n: 4 },
+            { id: "c", n: 1 },
+          ],
+        },
+      ]) {
+        await two.same("PATCH", `${limits}/l0?fieldManager=one`, { type: MERGE, body: { spec } });
+      }
+      await apply(`${limits}/l0`, "two", limit("l0", { min: 3 }), "&force=true");
+    });
+
     test("take JSON patches", async () => {
       const metadata = { name: "patched" };
       await two.same("POST", `${carts}?fieldManager=one`, { body: cart({}, { metadata }) });
@@ -430,26 +485,31 @@ function managersIn(object: Json): Json[] {
   return Array.isArray(entries) ? entries.map((entry) => (entry as JsonObject)["manager"]!) : [];
 }
 
-/** Defines carts, and waits until both servers have them. */
-async function define(two: TwoServers, group: string): Promise<void> {
+/** Defines a resource, and waits until both servers have it. */
+async function define(
+  two: TwoServers,
+  group: string,
+  plural: string,
+  openAPIV3Schema: JsonObject,
+): Promise<void> {
   const version = (name: string, storage: boolean): JsonObject => ({
     name,
     served: true,
     storage,
-    schema: { openAPIV3Schema: CART_SCHEMA },
+    schema: { openAPIV3Schema },
     subresources: { status: {} },
   });
   const body = {
-    metadata: { name: `carts.${group}` },
+    metadata: { name: `${plural}.${group}` },
     spec: {
       group,
       scope: "Namespaced",
-      names: { kind: "Cart", plural: "carts" },
+      names: { kind: `${plural[0]!.toUpperCase()}${plural.slice(1, -1)}`, plural },
       versions: [version("v1", true), version("v2", false)],
     },
   };
   await two.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", { body });
-  const path = `/apis/${group}/v2/carts`;
+  const path = `/apis/${group}/v2/${plural}`;
   for (let left = 100; ; left--) {
     const { embedded, real } = await two.ask("GET", path);
     if (embedded.code === 200 && real.code === 200) return;
@@ -502,6 +562,76 @@ const CART_SCHEMA: JsonObject = {
       },
     },
     status: { type: "object", properties: { phase: { type: "string" } } },
+  },
+};
+
+const rules = (...list: JsonObject[]): JsonObject => ({ "x-kubernetes-validations": list });
+
+const LIMIT_SCHEMA: JsonObject = {
+  type: "object",
+  ...rules({ rule: "!has(self.spec.root) || self.spec.root == 'ok'" }),
+  properties: {
+    spec: {
+      type: "object",
+      ...rules(
+        { rule: "!has(self.min) || self.min <= self.max", message: "min > max" },
+        {
+          rule: "!has(self.min) || self.min != 7",
+          messageExpression: "'seven' + (self.max > 3 ? ' and more' : '')",
+          message: "seven",
+        },
+        {
+          rule: "!has(self.min) || self.min != 8",
+          reason: "FieldValueForbidden",
+          fieldPath: ".min",
+          message: "eight",
+        },
+        {
+          rule: "!has(self.min) || self.min != 9",
+          reason: "FieldValueRequired",
+          fieldPath: ".max",
+        },
+        { rule: "!has(self.min) || self.min != 10", reason: "FieldValueDuplicate" },
+      ),
+      properties: {
+        root: { type: "string" },
+        min: { type: "integer" },
+        max: { type: "integer" },
+        number: { type: "number", ...rules({ rule: "self > 1.5" }) },
+        isOn: { type: "boolean", ...rules({ rule: "self" }) },
+        fixed: { type: "string", ...rules({ rule: "self == oldSelf", message: "is fixed" }) },
+        error: {
+          type: "object",
+          properties: { a: { type: "integer" } },
+          ...rules({ rule: "self.a > 1" }),
+        },
+        map: {
+          type: "object",
+          maxProperties: 10,
+          additionalProperties: {
+            type: "string",
+            maxLength: 50,
+            ...rules({ rule: "self != 'bad'" }),
+          },
+        },
+        items: {
+          type: "array",
+          maxItems: 10,
+          "x-kubernetes-list-type": "map",
+          "x-kubernetes-list-map-keys": ["id"],
+          ...rules({ rule: "self.size() < 4" }),
+          items: {
+            type: "object",
+            required: ["id"],
+            properties: { id: { type: "string" }, n: { type: "integer" } },
+            ...rules(
+              { rule: "!has(self.n) || self.n > 0" },
+              { rule: "!has(self.n) || self.n >= oldSelf.n", message: "shrinks" },
+            ),
+          },
+        },
+      },
+    },
   },
 };
 

@@ -89,14 +89,14 @@ test("a rule that does not hold says so in its own words, where it wants", async
   const text = "self.min <= self.max";
   const fails = (more: JsonObject = {}) =>
     check({ min: 2, max: 1 }, properties, [rule(text, more)]);
-  assert.deepEqual(await fails(), [`: Invalid value: "object": failed rule: ${text}`]);
-  assert.deepEqual(await fails({ message: "too small" }), [': Invalid value: "object": too small']);
+  assert.deepEqual(await fails(), [`<nil>: Invalid value: failed rule: ${text}`]);
+  assert.deepEqual(await fails({ message: "too small" }), ["<nil>: Invalid value: too small"]);
   const messageExpression = "'max is ' + string(self.max)";
   assert.deepEqual(await fails({ message: "m", messageExpression }), [
-    ': Invalid value: "object": max is 1',
+    "<nil>: Invalid value: max is 1",
   ]);
   assert.deepEqual(await fails({ messageExpression: "nonsense(", message: "m" }), [
-    ': Invalid value: "object": m',
+    "<nil>: Invalid value: m",
   ]);
   assert.deepEqual(
     await fails({ reason: "FieldValueForbidden", fieldPath: ".max", message: "m" }),
@@ -137,8 +137,8 @@ test("rules about a change are asked of what has an identity in both states", as
     ],
   };
   assert.deepEqual(await check(now, properties, [], old), [
-    'fixed: Invalid value: "string": fixed',
-    'list[0]: Invalid value: "object": shrinks',
+    'fixed: Invalid value: "b": fixed',
+    "list[0]: Invalid value: shrinks",
   ]);
   assert.deepEqual(await check(now, properties, []), []);
 });

@@ -78,8 +78,8 @@ export class RuleChecker {
       for (const [key, field] of Object.entries(value)) {
         const part = fieldOf(schema, key);
         if (part?.hasRules !== true) continue;
-        const next = { value: field, old: own(old, key), schema: part, path: joinPath(path, key) };
-        this.#visit(next, causes);
+        const below = pathBelow(path, key, schema);
+        this.#visit({ value: field, old: own(old, key), schema: part, path: below }, causes);
       }
     }
   }
@@ -89,12 +89,9 @@ export class RuleChecker {
     // It is told of when its definition is served.
     if (rule.usesOptionals || isUnusable(program)) return;
     if (program.usesOld && node.old === undefined) return;
-    const { value, old, schema, path } = node;
-    const say = (detail: string): void => {
-      causes.push(causeOf(rule, schema, path, detail));
-    };
+    const { value, old, schema } = node;
     if (longest(value) ** program.loops > MAX_STEPS) {
-      say(`the value is too large for rule: ${textOf(rule)}`);
+      causes.push(errorOf(node, `the value is too large for rule: ${textOf(rule)}`));
       return;
     }
     const { module } = this.#engine!;
@@ -105,9 +102,12 @@ export class RuleChecker {
     };
     const result = program.run(variables);
     if (result === true) return;
-    if (module.isCelError(result)) say(`${result.message} evaluating rule: ${textOf(rule)}`);
-    else if (result === false) say(this.#message(rule, variables));
-    else say(`the result is no boolean evaluating rule: ${textOf(rule)}`);
+    if (result === false) {
+      causes.push(causeOf(rule, node, this.#message(rule, variables)));
+      return;
+    }
+    const why = module.isCelError(result) ? inWords(result.message) : "the result is no boolean";
+    causes.push(errorOf(node, `${why} evaluating rule: ${textOf(rule)}`));
   }
 
   #message(rule: Rule, variables: Parameters<Program["run"]>[0]): string {
@@ -164,26 +164,50 @@ function correlated(
   return old.find((before) => keys.every((key) => equal(own(before, key), own(item, key))));
 }
 
+/** Kubernetes' words for what happens most. */
+function inWords(message: string): string {
+  return message.replace(/^field not found: /, "no such key: ");
+}
+
 function textOf({ message, rule }: Rule): string {
   return (message ?? rule).trim();
 }
 
-function causeOf(rule: Rule, schema: Schema, path: string, detail: string): Cause {
-  const field = rule.fieldPath === undefined ? path : `${path}${pathText(rule.fieldPath, path)}`;
-  const value = JSON.stringify(schema.type ?? "object");
+function causeOf(rule: Rule, { value, path }: Checked, detail: string): Cause {
+  const field = path === "" ? ROOT : path;
+  const blamed = rule.fieldPath === undefined ? field : `${path}${pathText(rule.fieldPath, path)}`;
+  // Maps and lists are not shown.
+  const shown = typeof value === "object" ? "" : `: ${JSON.stringify(value)}`;
   switch (rule.reason) {
     case "FieldValueForbidden":
-      return { reason: rule.reason, message: `Forbidden: ${detail}`, field };
+      return { reason: rule.reason, message: `Forbidden: ${detail}`, field: blamed };
     case "FieldValueRequired":
-      return { reason: rule.reason, message: `Required value: ${detail}`, field };
+      return { reason: rule.reason, message: `Required value: ${detail}`, field: blamed };
     case "FieldValueDuplicate":
-      return { reason: rule.reason, message: `Duplicate value: ${value}`, field };
-    default:
-      return { reason: "FieldValueInvalid", message: `Invalid value: ${value}: ${detail}`, field };
+      return { reason: rule.reason, message: `Duplicate value${shown}`, field: blamed };
+    default: {
+      const message = `Invalid value${shown}: ${detail}`;
+      return { reason: "FieldValueInvalid", message, field: blamed };
+    }
   }
 }
+
+/** A rule that could not be asked of a value, which is known by its type then. */
+function errorOf({ schema, path }: Checked, detail: string): Cause {
+  const type = JSON.stringify(schema.type ?? "object");
+  const field = path === "" ? ROOT : path;
+  return { reason: "FieldValueInvalid", message: `Invalid value: ${type}: ${detail}`, field };
+}
+
+/** As Kubernetes calls the whole object where it says what is wrong with it. */
+const ROOT = "<nil>";
 
 /** At the root there is nothing for the dot in front to part. */
 function pathText(fieldPath: string, path: string): string {
   return path === "" ? fieldPath.replace(/^\./, "") : fieldPath;
+}
+
+/** Of a field, or of a key of a map. */
+function pathBelow(path: string, key: string, schema: Schema): string {
+  return schema.properties?.has(key) === true ? joinPath(path, key) : `${path}[${key}]`;
 }

@@ -7,6 +7,22 @@ import type { RuleChecker } from "./rule-checker.ts";
 
 const DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions";
 
+/** A value that lacks what it must have, or is of another type, is nothing that rules can judge. */
+const BLOCKING: readonly Cause["reason"][] = [
+  "FieldValueNotSupported",
+  "FieldValueRequired",
+  "FieldValueTooLong",
+  "FieldValueTooMany",
+  "FieldValueTypeInvalid",
+];
+
+const NOT_ASKED: Cause = {
+  reason: "FieldValueInvalid",
+  message:
+    "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+  field: "<nil>",
+};
+
 /** What one write asks of rules: those of its kind, or whether those that it defines are any. */
 export class RuleQuestions {
   readonly #checker: RuleChecker;
@@ -35,11 +51,15 @@ export class RuleQuestions {
     if (defines || view.schema.hasRules === true) await this.#checker.ready();
   }
 
-  /** @param object - As it is stored, and as all other checks have found it good. */
-  ask(object: JsonObject, old: JsonObject | undefined): Cause[] {
+  /**
+   * @param object - As it is to be stored.
+   * @param causes - What other checks have against it. Of some, rules must not be asked.
+   */
+  ask(object: JsonObject, old: JsonObject | undefined, causes: readonly Cause[]): Cause[] {
     const { type, view } = this.#seen;
-    if (RuleQuestions.mayDefine(type)) return this.#define(object);
+    if (RuleQuestions.mayDefine(type)) return causes.length === 0 ? this.#define(object) : [];
     if (view.schema.hasRules !== true) return [];
+    if (causes.some(({ reason }) => BLOCKING.includes(reason))) return [NOT_ASKED];
     const before = old === undefined ? undefined : toView(old, this.#seen);
     return this.#checker.check(toView(object, this.#seen), before, view.schema);
   }

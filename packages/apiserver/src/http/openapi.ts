@@ -308,6 +308,12 @@ function valuesOf(schema: Schema): JsonObject {
     else out["oneOf"] = [{ type: "string" }, { type: "number" }];
   }
   if (schema.preservesUnknown === true) out["x-kubernetes-preserve-unknown-fields"] = true;
+  if (schema.rules !== undefined) {
+    out["x-kubernetes-validations"] = schema.rules.map(({ usesOptionals, ...rule }) => ({
+      ...rule,
+      ...(usesOptionals ? { optionalOldSelf: true } : {}),
+    }));
+  }
   if (schema.isEmbedded === true) out["x-kubernetes-embedded-resource"] = true;
   if (schema.listType !== undefined) out["x-kubernetes-list-type"] = schema.listType;
   if (schema.listMapKeys !== undefined) out["x-kubernetes-list-map-keys"] = [...schema.listMapKeys];

@@ -145,7 +145,7 @@ export class ObjectWriter {
           ...causes,
           ...validateMetadata(stored, type),
           ...(causes.length === 0 ? (type.strategy.validate?.(stored) ?? []) : []),
-          ...(causes.length === 0 ? rules.ask(stored, undefined) : []),
+          ...rules.ask(stored, undefined, causes),
         ],
         stored,
         type,
@@ -260,8 +260,8 @@ export class ObjectWriter {
     if (causes.length === 0) {
       causes.push(...(type.strategy.validate?.(object) ?? []));
       causes.push(...(type.strategy.validateUpdate?.(object, old) ?? []));
-      causes.push(...context.rules.ask(object, old));
     }
+    causes.push(...context.rules.ask(object, old, causes));
     keepOwnersOf(object, old);
     if (!equal(object, old)) refuse(causes, object, type);
     return object;
