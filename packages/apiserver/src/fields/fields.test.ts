@@ -7,6 +7,7 @@ import { compare, fieldsOf } from "./compare.ts";
 import { FieldSet, showPath } from "./field-set.ts";
 import { capUpdaters, decodeManagers, encodeManagers } from "./managers.ts";
 import { mergeConfig, removeFields } from "./merge.ts";
+import { newFields } from "./new-fields.ts";
 import { configProblems } from "./typed.ts";
 
 const SHOP = parseTypes(`
@@ -132,6 +133,21 @@ test("a configuration owns what it names", () => {
   assert.deepEqual(configProblems({ name: 1 }, SHOP), [
     ".name: expected string, got &value.valueUnstructured{Value:1}",
   ]);
+});
+
+test("fields of a new object are those by which it differs from none", () => {
+  const servers = { root: new Set<string>(), metadata: new Set<string>() };
+  for (const object of [
+    {},
+    { name: "n", labels: { b: "1", a: "2" }, selector: { x: "y" }, notes: ["m"], rest: { q: [1] } },
+    { address: {}, doors: [], tags: [], labels: {}, owner: {} },
+    { address: { city: "c" }, owner: { name: "o" } },
+    { doors: [{ id: "2", width: 1 }, { id: "1" }, { id: "2", side: "left" }], tags: ["b", "a"] },
+    { rest: { deep: { empty: {}, none: null, list: [] } } },
+  ] as JsonObject[]) {
+    const { added, modified } = compare(undefined, object, SHOP);
+    assert.deepEqual(newFields(object, SHOP, servers), added.union(modified).encode());
+  }
 });
 
 test("updates beyond ten managers are merged, the oldest first", () => {

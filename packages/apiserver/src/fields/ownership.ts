@@ -5,6 +5,7 @@ import { applyConflict, type Conflict } from "./conflict.ts";
 import { FieldSet, type Step } from "./field-set.ts";
 import { capUpdaters, type FieldManager, idOf, type Managers, type Owned } from "./managers.ts";
 import { mergeConfig, removeFields } from "./merge.ts";
+import type { ServersFields } from "./new-fields.ts";
 import { below } from "./structure.ts";
 
 /** One version in which an object can be seen. */
@@ -22,6 +23,8 @@ export interface FieldWorld {
   viewOf(apiVersion: string): FieldView | undefined;
   /** An object of the request's version in another one. May be the argument itself. */
   convert(object: JsonObject, to: FieldView): JsonObject;
+  /** What of a new object counts for nobody. */
+  readonly servers: ServersFields;
   /** Whether a field counts for a write through this subresource. */
   filter(fields: FieldSet): FieldSet;
 }
@@ -190,28 +193,37 @@ function dropEmpty(managers: Managers): void {
   for (const [id, { fields }] of managers) if (fields.isEmpty) managers.delete(id);
 }
 
-/** What no client owns, for the server alone decides it. */
-const SERVERS: readonly (readonly Step[])[] = [
-  ["f:apiVersion"],
-  ["f:kind"],
-  ["f:metadata"],
-  ...[
-    "clusterName",
-    "creationTimestamp",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-  ].map((key) => ["f:metadata", `f:${key}`]),
+/** Fields of metadata that no client owns, for the server alone decides them. */
+const OF_METADATA: readonly string[] = [
+  "clusterName",
+  "creationTimestamp",
+  "generation",
+  "managedFields",
+  "name",
+  "namespace",
+  "resourceVersion",
+  "selfLink",
+  "uid",
 ];
 
-const SERVER_FIELDS: FieldSet = SERVERS.reduce((set, path) => {
-  set.insert(path);
+const OF_ROOT: readonly string[] = ["apiVersion", "kind", "metadata"];
+
+const SERVER_FIELDS: FieldSet = fieldSetOf([
+  ...OF_ROOT.map((key) => [`f:${key}`]),
+  ...OF_METADATA.map((key) => ["f:metadata", `f:${key}`]),
+]);
+
+/** The same by name; what is in metadata may be somebody's. */
+export const SERVERS_NAMES: ServersFields = {
+  root: new Set(["apiVersion", "kind"]),
+  metadata: new Set(OF_METADATA),
+};
+
+function fieldSetOf(paths: readonly (readonly Step[])[]): FieldSet {
+  const set = new FieldSet();
+  for (const path of paths) set.insert(path);
   return set;
-}, new FieldSet());
+}
 
 function stripped(fields: FieldSet): FieldSet {
   return fields.difference(SERVER_FIELDS);

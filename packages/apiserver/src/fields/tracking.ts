@@ -9,7 +9,8 @@ import {
 } from "@heddle/apiserver/json/value";
 import { badRequest, StatusError } from "@heddle/apiserver/status-error";
 import { compare, isSame } from "./compare.ts";
-import { decodeManagers, encodeManagers, type Managers } from "./managers.ts";
+import { decodeManagers, encodeEntry, encodeManagers, type Managers } from "./managers.ts";
+import { newFields } from "./new-fields.ts";
 import { applyConfig, type FieldChange, type FieldWorld, updateOwners } from "./ownership.ts";
 import { configProblems } from "./typed.ts";
 
@@ -21,8 +22,20 @@ export function trackedNew(
   change: FieldChange,
 ): Json | undefined {
   const managers = readManagers(sent) ?? new Map();
+  if (managers.size === 0) return authored(world, object, change);
   const comparison = compare(undefined, object, world.view.schema);
   return encodeManagers(updateOwners(world, managers, { after: object, comparison }, change));
+}
+
+/** As of an object that nobody but its author has had a hand in. */
+function authored(
+  { view, servers }: FieldWorld,
+  object: JsonObject,
+  { manager, time }: FieldChange,
+): Json | undefined {
+  const fieldsV1 = newFields(object, view.schema, servers);
+  if (Object.keys(fieldsV1).length === 0) return undefined;
+  return [encodeEntry({ manager, apiVersion: view.apiVersion, time }, fieldsV1)];
 }
 
 /** Entries as they stand in the present object, and as a client sent them. */

@@ -184,7 +184,7 @@ export class ObjectWriter {
         ...this.#context(tx, nowIso),
         rules,
       });
-      if (equal(revised, current.object)) return current;
+      if (revised === current.object) return current;
       options.guard?.(revised, current.object);
       return isFinished(revised, type)
         ? tx.remove(place, revised)
@@ -231,7 +231,11 @@ export class ObjectWriter {
       : this.redraft(target, current, change, options).object;
   }
 
-  /** What will be stored, checked; `sent` is what the client wants to see. */
+  /**
+   * What will be stored, checked: the present object itself if nothing changes.
+   *
+   * @param sent - What the client wants to see.
+   */
   #merged(
     target: Target,
     current: Entry,
@@ -263,7 +267,8 @@ export class ObjectWriter {
     }
     causes.push(...context.rules.ask(object, old, causes));
     keepOwnersOf(object, old);
-    if (!equal(object, old)) refuse(causes, object, type);
+    if (equal(object, old)) return old;
+    refuse(causes, object, type);
     return object;
   }
 
