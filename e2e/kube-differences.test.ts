@@ -149,6 +149,56 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
     await two.same("POST", `${rbac}/rolebindings?fieldManager=one`, { body: binding });
   });
 
+  test("merge strategic patches alike, down to the order of lists", async () => {
+    const path = `${APPS}/deployments/patched`;
+    const body = { ...DEPLOYMENT, metadata: { name: "patched", labels: { a: "b", c: "d" } } };
+    await two.same("POST", `${APPS}/deployments?fieldManager=one`, { body });
+    const send = (patch: JsonObject, at = path): Promise<unknown> =>
+      two.same("PATCH", `${at}?fieldManager=two`, { type: STRATEGIC, body: patch });
+    const pod = (spec: JsonObject): JsonObject => ({ spec: { template: { spec } } });
+    const app = (fields: JsonObject): JsonObject =>
+      pod({ containers: [{ name: "app", ...fields }] });
+    await send(app({ env: [{ name: "C", value: "3" }] }));
+    await send(app({ env: [{ name: "A", value: "9" }] }));
+    await send(app({ env: [{ name: "B", $patch: "delete" }] }));
+    await send(app({ $patch: "replace", image: "app:2" }));
+    await send(pod({ tolerations: [{ key: "z" }] }));
+    const secret = { secretName: "s" };
+    await send(pod({ volumes: [{ name: "v", $retainKeys: ["name", "secret"], secret }] }));
+    await send(pod({ volumes: [{ name: "w", emptyDir: {} }] }));
+    const order = [{ name: "v" }, { name: "w" }];
+    await send(pod({ "$setElementOrder/volumes": order, volumes: [{ name: "v", secret }] }));
+    await send({ spec: { strategy: { $retainKeys: ["type"], type: "Recreate" } } });
+    await send({ metadata: { labels: { a: null, z: "y" } } });
+    await send({ metadata: { labels: { $patch: "replace", n: "m" } } });
+    await send({ metadata: { labels: { $patch: "delete" } } });
+    await send(pod({ containers: [{ $patch: "replace" }, { name: "only", image: "o:1" }] }));
+    const map = `${CORE}/configmaps/patched`;
+    const metadata = { name: "patched", finalizers: ["a.b/c", "d.e/f"] };
+    await two.same("POST", `${CORE}/configmaps?fieldManager=one`, { body: { metadata } });
+    await send({ metadata: { finalizers: ["g.h/i"] } }, map);
+    await send({ metadata: { "$setElementOrder/finalizers": ["g.h/i", "d.e/f"] } }, map);
+    await send({ metadata: { "$deleteFromPrimitiveList/finalizers": ["a.b/c"] } }, map);
+    await two.same("PATCH", `${map}?fieldManager=two`, {
+      type: MERGE,
+      body: { metadata: { finalizers: null } },
+    });
+  });
+
+  test("let kubectl take over what it has applied on the client's side", async () => {
+    const path = `${CORE}/configmaps/before`;
+    const last = configMap("before", { a: "1", other: "<&>" });
+    const annotations = {
+      "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify(last),
+    };
+    const body = { ...last, metadata: { name: "before", annotations } };
+    const manager = "kubectl-client-side-apply";
+    await two.same("POST", `${CORE}/configmaps?fieldManager=${manager}`, { body });
+    await apply(path, "other", configMap("before", { a: "2" }));
+    await apply(path, "kubectl", configMap("before", { a: "2", b: "<1>" }));
+    await apply(path, "other", configMap("before", { a: "3" }));
+  });
+
   test("stream lists, and refuse the same wishes", async () => {
     const maps = `${CORE}/configmaps`;
     for (const name of ["s1", "s2"]) {

@@ -194,6 +194,39 @@ test("an apply makes an object, tells conflicts, and takes fields by force", asy
   assert.deepEqual(left.body["data"], { k: "2" });
 });
 
+test("lists whose items make no sense are refused by their schema, not by an error", async () => {
+  await using fixture = await startFixture();
+  const pods = "/api/v1/namespaces/default/pods";
+  for (const containers of [
+    ["x"],
+    [1, null],
+    [[]],
+    [{ image: "x" }],
+    [{ name: "a" }, { name: "a" }],
+  ]) {
+    const body = { metadata: { name: "p" }, spec: { containers } } as JsonObject;
+    const { code, text } = await fixture.admin.post(pods, body);
+    assert.equal(code, 422, text);
+    const config = { apiVersion: "v1", kind: "Pod", ...body };
+    const applied = await fixture.admin.send("PATCH", `${pods}/p?fieldManager=x`, {
+      type: APPLY,
+      body: config,
+    });
+    assert.ok(applied.code >= 400, applied.text);
+    assert.doesNotMatch(applied.text, /see the server's log/);
+  }
+  const owners = [
+    { manager: 1 },
+    { operation: "Update", apiVersion: "v1", fieldsType: "FieldsV1" },
+  ];
+  for (const managedFields of [owners, "x", [1], [{ fieldsV1: { q: 1 } }]] as Json[]) {
+    const metadata = { name: "owned", managedFields };
+    const { code } = await fixture.admin.post(MAPS, { metadata });
+    assert.ok(code === 201 || code === 422, String(code));
+    await fixture.admin.delete(`${MAPS}/owned`);
+  }
+});
+
 test("a configuration may be YAML, and no bomb", async () => {
   await using fixture = await startFixture();
   const send = (text: string) =>

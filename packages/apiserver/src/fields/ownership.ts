@@ -65,6 +65,12 @@ export function updateOwners(
   return managers;
 }
 
+export interface ApplyChange extends FieldChange {
+  readonly isForced: boolean;
+  /** What may be taken from others all the same. */
+  readonly freely?: FieldSet | undefined;
+}
+
 /** What comes of applying a configuration. */
 export interface Applied {
   /** Undefined if the live object is already as the configuration wants it. */
@@ -83,7 +89,7 @@ export function applyConfig(
   managers: Managers,
   live: JsonObject,
   config: JsonObject,
-  { manager, time, isForced }: FieldChange & { readonly isForced: boolean },
+  { manager, time, isForced, freely }: ApplyChange,
 ): Applied {
   const { view } = world;
   const id = idOf(manager, view.apiVersion);
@@ -95,7 +101,7 @@ export function applyConfig(
   const object = last === undefined ? merged : prune(world, managers, merged, last);
   const comparison = compare(live, object, view.schema);
   const found = takeAway(world, managers, { before: live, after: object, comparison }, id);
-  if (!isForced) refuseConflicts(managers, found);
+  if (!isForced) refuseConflicts(managers, found, freely);
   for (const taken of found) {
     managers.set(taken.id, { ...managers.get(taken.id)!, fields: taken.left });
   }
@@ -150,10 +156,15 @@ function filtered(world: FieldWorld, { added, modified, removed }: Comparison): 
   };
 }
 
-function refuseConflicts(managers: Managers, found: readonly Taken[]): void {
+function refuseConflicts(
+  managers: Managers,
+  found: readonly Taken[],
+  freely: FieldSet = new FieldSet(),
+): void {
   const conflicts: Conflict[] = [];
   for (const { id, taken } of found) {
-    for (const path of taken.paths()) conflicts.push({ owned: managers.get(id)!, path });
+    for (const path of taken.difference(freely).paths())
+      conflicts.push({ owned: managers.get(id)!, path });
   }
   if (conflicts.length > 0) throw applyConflict(conflicts);
 }
