@@ -160,9 +160,13 @@ test("applyStrategicMerge() follows the directives of the patch", () => {
     "$setElementOrder/containers": [{ name: "c" }, { name: "new" }, { name: "a" }],
     containers: [{ name: "new" }],
   };
-  // What the patch does not name stays behind what it stood behind.
+  // What the patch does not name keeps its place before what came behind it.
   assert.deepEqual(merged({ containers }, order), {
-    containers: [{ name: "c" }, { name: "new" }, { name: "a" }, { name: "b" }],
+    containers: [{ name: "b" }, { name: "c" }, { name: "new" }, { name: "a" }],
+  });
+  const added = { containers: [{ name: "new" }, { name: "b", image: "x" }] };
+  assert.deepEqual(merged({ containers }, added), {
+    containers: [{ name: "new" }, { name: "a" }, { name: "b", image: "x" }, { name: "c" }],
   });
   const volume = { volumes: [{ name: "v", hostPath: { path: "/x" } }] };
   const retained = { volumes: [{ name: "v", emptyDir: {}, $retainKeys: ["name", "emptyDir"] }] };

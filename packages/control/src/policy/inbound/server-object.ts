@@ -69,13 +69,6 @@ export class PolicyServer implements Aged {
     return [...(workload.namedPorts.get(this.#port) ?? [])];
   }
 
-  /** The ports of a workload that it is about; none if it does not select the workload. */
-  portsOf(workload: Workload): readonly number[] {
-    if (!matchesSelector(this.#selectors[workload.kind], workload.labels)) return [];
-    if (typeof this.#port === "number") return [this.#port];
-    return [...(workload.namedPorts.get(this.#port) ?? [])];
-  }
-
   isSelectedBy(selector: LabelSelector | undefined): boolean {
     return matchesSelector(selector, this.#labels);
   }
