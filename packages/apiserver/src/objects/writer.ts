@@ -97,6 +97,8 @@ export class ObjectWriter {
   readonly #settings: ServerSettings;
   readonly #rules: RuleChecker;
   readonly #drafter: Drafter;
+  #second = Number.NaN;
+  #secondIso = "";
 
   constructor({ store, registry, clock, settings, rules }: WriterParts) {
     this.#store = store;
@@ -130,7 +132,7 @@ export class ObjectWriter {
     const prefix = digString(metadata, "generateName") ?? "";
     const isGenerated = digString(metadata, "name") === undefined && prefix !== "";
     const rules = new RuleQuestions(this.#rules, target);
-    await rules.ready(object);
+    if (rules.areMeant(object)) await rules.ready();
     const entry = await this.#store.commit((tx) => {
       if (namespace !== "") checkNamespace(tx, type, namespace);
       const stored = toStored(object, target);
@@ -169,7 +171,8 @@ export class ObjectWriter {
     const nowIso = this.#nowIso();
     let warnings: readonly string[] = [];
     const rules = new RuleQuestions(this.#rules, target);
-    await rules.ready(this.#preview(target, name, { part, revise }, options));
+    const preview = this.#preview(target, name, { part, revise }, options);
+    if (rules.areMeant(preview)) await rules.ready();
     const entry = await this.#store.commit((tx) => {
       const place = this.#place(target, name);
       const current = tx.get(place);
@@ -286,7 +289,13 @@ export class ObjectWriter {
     return { tx, nowIso, settings: this.#settings, registry: this.#registry };
   }
 
+  /** Written once a second, for it costs as much as all that is asked of owners. */
   #nowIso(): string {
-    return isoSeconds(this.#clock.wallMs());
+    const second = Math.floor(this.#clock.wallMs() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#secondIso = isoSeconds(second * 1000);
+    }
+    return this.#secondIso;
   }
 }
