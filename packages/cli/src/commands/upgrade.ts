@@ -120,8 +120,8 @@ async function changedValues(
 function withoutReleases(stored: Values): Values {
   const { cliVersion, linkerdVersion, controllerImage, controllerImageVersion, ...rest } = stored;
   const values = structuredClone(rest);
-  for (const of of [values["proxy"], values["debugContainer"]]) {
-    const image = (of as { image?: Values } | undefined)?.image;
+  for (const part of [values["proxy"], values["debugContainer"]]) {
+    const image = (part as { image?: Values } | undefined)?.image;
     if (image !== undefined) delete image["version"];
   }
   return values;
