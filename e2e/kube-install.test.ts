@@ -101,6 +101,21 @@ test("what `heddle install` prints runs on a real API server, and may do what it
     assert.deepEqual(idle, [], `${account} may do what it never does`);
   }
   assert.deepEqual(installed.refused, []);
+  await installed[Symbol.asyncDispose]();
+
+  const upgraded = run(heddle, ["upgrade", "--set", "podLabels.on=yes"], kubeconfigPath);
+  const said = run(kubectl, ["apply", "-f", "-"], kubeconfigPath, upgraded);
+  assert.match(said, /deployment\.apps\/linkerd-identity configured/);
+  assert.match(said, /secret\/linkerd-identity-issuer unchanged/);
+  assert.match(said, /secret\/linkerd-proxy-injector-k8s-tls unchanged/);
+  assert.equal(run(heddle, ["prune"], kubeconfigPath).trim(), "");
+
+  // Without nodes nobody ends the pods, nor calls our webhooks any more.
+  const list = run(heddle, ["uninstall", "--force"], kubeconfigPath);
+  run(kubectl, ["delete", "-f", "-", "--wait=false"], kubeconfigPath, list);
+  await eventually("nothing of ours left", NEVER, async () =>
+    assert.equal(run(heddle, ["uninstall", "--force"], kubeconfigPath).trim(), ""),
+  );
 });
 
 /** Makes the control plane do all that it can. */
