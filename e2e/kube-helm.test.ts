@@ -20,6 +20,7 @@ import { toolPath } from "../scripts/tools.ts";
 import { chartFolder, helm, noHelm } from "./helm/helm.ts";
 import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
 import { InstalledControlPlane, OWN_IP } from "./kube/installed.ts";
+import { ALLOWED, rulesOf } from "./kube/rights.ts";
 
 const absent = KUBE_API_TOOLS.filter((name) => !existsSync(toolPath(name)));
 const skip =
@@ -78,6 +79,9 @@ test("the real Helm installs, upgrades and uninstalls our charts on a real API s
     namespace: "mesh",
   });
   assert.deepEqual(installed.refused, []);
+  const clientOf = (account: string): Promise<KubeClient> => installed.clientOf(account);
+  const allowed = [...ALLOWED["linkerd-identity"]!].sort();
+  assert.deepEqual(await rulesOf(clientOf, "mesh", "linkerd-identity"), allowed);
   await installed[Symbol.asyncDispose]();
 
   const secrets = (): Promise<readonly unknown[]> =>

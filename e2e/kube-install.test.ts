@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { newCsr, parseKey } from "@heddle/agent/csr";
+import { ExpansionClient } from "@heddle/agent/expansion-client";
+import { joinMesh, loadHeldSvid } from "@heddle/agent/join";
+import { StateFolder } from "@heddle/agent/state";
+import { systemClock } from "@heddle/base/clock";
 import { eventually } from "@heddle/cli/mesh";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
@@ -21,12 +26,13 @@ import { EXTERNAL_WORKLOADS } from "@heddle/kube/types/linkerd";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
 import { resource } from "@heddle/kube/types/meta";
 import { GATEWAY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import { parseJoinToken } from "@heddle/model/join-token";
 import { ROOT } from "../scripts/test-suites.ts";
 import { toolPath } from "../scripts/tools.ts";
 import { KUBE_API_TOOLS, startKubeApi } from "./kube/api-server.ts";
 import { AuditLog } from "./kube/audit.ts";
 import { InstalledControlPlane, OWN_IP } from "./kube/installed.ts";
-import { ALLOWED, rulesOf, UNUSED } from "./kube/rights.ts";
+import { ALLOWED, EXPANSION_ALLOWED, rulesOf, UNUSED } from "./kube/rights.ts";
 
 const absent = [...KUBE_API_TOOLS, "kubectl"].filter((name) => !existsSync(toolPath(name)));
 const skip =
@@ -37,6 +43,7 @@ const skip =
 /** What is waited for comes, or its patience is over. */
 const NEVER = new AbortController().signal;
 const POLICY = "policy.linkerd.io";
+const EXPANSION = "expansion.enabled=true,expansion.advertised[0]=192.0.2.1:8444";
 
 /** Runs a program to its end. @returns what it printed. */
 function run(command: string, args: readonly string[], kubeconfig: string, input = ""): string {
@@ -70,7 +77,7 @@ test("what `heddle install` prints runs on a real API server, and may do what it
   const kubectl = toolPath("kubectl");
   for (const args of [
     ["install", "--crds", "--set", "installGatewayAPI=true"],
-    ["install", "--set", "webhookFailurePolicy=Fail"],
+    ["install", "--set", `webhookFailurePolicy=Fail,${EXPANSION}`],
   ]) {
     const manifests = run(heddle, args, kubeconfigPath);
     const said = run(kubectl, ["apply", "-f", "-"], kubeconfigPath, manifests);
@@ -81,6 +88,7 @@ test("what `heddle install` prints runs on a real API server, and may do what it
   const installed = parts.use(await InstalledControlPlane.start(options));
 
   await exercise(admin);
+  await beMachine(kubeconfigPath, folder);
   for (const name of ["policy-controller-write", "linkerd-destination-endpoint-write"]) {
     await eventually(`the lease ${name}`, NEVER, async () => {
       const lease = await admin.get(LEASES, { namespace: "linkerd", name });
@@ -88,13 +96,20 @@ test("what `heddle install` prints runs on a real API server, and may do what it
     });
   }
 
-  for (const [account, allowed] of Object.entries(ALLOWED)) {
+  const all = Object.entries(ALLOWED).map(
+    ([account, allowed]) =>
+      [
+        account,
+        account === "linkerd-identity" ? [...allowed, ...EXPANSION_ALLOWED] : allowed,
+      ] as const,
+  );
+  for (const [account, allowed] of all) {
     const clientOf = (name: string): Promise<KubeClient> => installed.clientOf(name);
     assert.deepEqual(await rulesOf(clientOf, "linkerd", account), [...allowed].sort(), account);
   }
   assert.deepEqual([...audit.uses("forbid")], []);
   const used = audit.uses("allow");
-  for (const [account, allowed] of Object.entries(ALLOWED)) {
+  for (const [account, allowed] of all) {
     const idle = allowed
       .map((right) => right.replace(/ \[.*$/, "").replace(/^\w+: /, ""))
       .filter((right) => used.get(account)?.has(right) !== true && !UNUSED.has(right));
@@ -211,6 +226,36 @@ async function exercise(admin: KubeClient): Promise<void> {
     assert.equal(await hasSlice("192.0.2.2"), false),
   );
   await judge(admin, namespace);
+}
+
+/** A machine joins, reports, renews its certificate and leaves. */
+async function beMachine(kubeconfig: string, folder: string): Promise<void> {
+  const heddle = join(ROOT, "heddle");
+  const [text = ""] = run(heddle, ["invite", "--name", "edge", "-n", "shop"], kubeconfig).split(
+    "\n",
+  );
+  const state = new StateFolder(join(folder, "machine"));
+  const membership = await joinMesh({
+    token: parseJoinToken(text),
+    state,
+    ip: OWN_IP!,
+    mode: "rootless",
+    listeners: [],
+    allowBypass: true,
+    loopbackMesh: "",
+    clock: systemClock,
+    signal: NEVER,
+  });
+  const svid = loadHeldSvid(state, membership);
+  const client = new ExpansionClient(membership.expansion, () => svid, { timeoutMs: 10_000 });
+  await client.report(true, "up");
+  await client.report(true, "still up");
+  const csr = await newCsr(parseKey(readFileSync(state.key, "utf8")), {
+    type: "url",
+    value: membership.spiffeId,
+  });
+  await client.renew(csr);
+  await client.leave();
 }
 
 /** Everything that has a status of ours gets one. */

@@ -9,12 +9,7 @@ import { controlSettings } from "@heddle/control/testing/control-host";
 import { requestToken } from "@heddle/kube/account-token";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
-import {
-  CONFIG_MAPS,
-  type Container,
-  ENDPOINT_SLICES,
-  SECRETS,
-} from "@heddle/kube/types/core";
+import { CONFIG_MAPS, type Container, ENDPOINT_SLICES, SECRETS } from "@heddle/kube/types/core";
 import { type KubeObject, type Resource, resource } from "@heddle/kube/types/meta";
 import type { SocketAddress } from "@heddle/net/transport";
 
@@ -122,6 +117,8 @@ export class InstalledControlPlane implements AsyncDisposable {
       HOSTNAME: container.name,
       ...Object.fromEntries(env),
       HEDDLE_CONTROL_LISTEN_IP: OWN_IP!,
+      // Here machines come without a load balancer.
+      HEDDLE_CONTROL_ADVERTISED_EXPANSION_ADDRS: "",
       HEDDLE_CONTROL_WEBHOOK_TLS_DIR: files("/var/run/linkerd/tls"),
       HEDDLE_CONTROL_POLICY_WEBHOOK_TLS_DIR: files("/var/run/linkerd/tls"),
       HEDDLE_CONTROL_IDENTITY_TOKEN_FILE: tokenFile,

@@ -74,6 +74,17 @@ export const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** What identity's account may do besides, where machines may join. */
+export const EXPANSION_ALLOWED: readonly string[] = [
+  ...rights(["get", "list", "create", "delete"], "workload.linkerd.io", ["externalworkloads"]),
+  ...rights(["patch"], "workload.linkerd.io", ["externalworkloads/status"]),
+  ...rights(["get", "list", "create", "update", "patch", "delete"], "coordination.k8s.io", [
+    "leases",
+  ]),
+  ...inNamespace(rights(["get", "delete"], "", ["secrets"])),
+  ...inNamespace(rights(["create", "patch"], "", ["configmaps"])),
+];
+
 /** What the suite does not make the control plane do. */
 export const UNUSED: ReadonlySet<string> = new Set([
   // Only what repeats is counted by a patch.
@@ -81,6 +92,8 @@ export const UNUSED: ReadonlySet<string> = new Set([
   // Once a minute, in case the watch has missed something.
   "get /secrets",
   "get /configmaps",
+  // A control plane that starts again tells again where machines join.
+  "patch /configmaps",
   // A lease is renewed after longer than the suite lasts.
   "update coordination.k8s.io/leases",
   // Kinds of the Gateway API's experimental channel, which our chart does not bring.

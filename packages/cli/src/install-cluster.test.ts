@@ -53,6 +53,7 @@ for (const [value, expected] of [
   ["proxyInit.closeWaitTimeoutSecs=1", /needs proxyInit\.runAsRoot/],
   ["proxyInjector.externalSecret=true", /proxyInjector\.externalSecret needs caBundle/],
   ["proxyInjector.injectCaFrom=a/b", /need externalSecret/],
+  ["expansion.enabled=true", /needs expansion\.advertised/],
 ] as const) {
   test(`[HC36] install refuses ${value}`, async () => {
     await refused(runInProcess(["install", "--ignore-cluster", "--set", value]), expected);

@@ -81,7 +81,7 @@ test("[HC31] install prints the golden manifests", async (t) => {
     ["no-heartbeat", ["--disable-heartbeat"]],
     ["cni", ["--linkerd-cni-enabled"]],
     ["pod-monitors", ["--set", "podMonitor.enabled=true"]],
-    ["expansion", ["--set", "expansion.enabled=true"]],
+    ["expansion", ["--set", "expansion.enabled=true,expansion.advertised[0]=192.0.2.1:8444"]],
     ["regular-sidecar", ["--set", "proxy.nativeSidecar=false"]],
   ] as const) {
     await t.test(`install-${name}`, async () => {
