@@ -93,6 +93,7 @@ const SAID: readonly (readonly [path: string, schema: Schema])[] = [
   ["proxy.tracing.labels", ANY_MAP],
   ["proxy.inbound", ANY_MAP],
   ["proxy.outbound", ANY_MAP],
+  ["networkValidator.securityContext", ANY_MAP],
   ["proxyInit.iptablesMode", { enum: ["nft", "legacy", "plain"] }],
   ["proxyInit.closeWaitTimeoutSecs", COUNT],
   ["proxyInit.runAsUser", COUNT],

@@ -431,15 +431,6 @@ args:
 {{- include "heddle.resources" .proxy.resources }}
 {{- if $validator.enableSecurityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  capabilities:
-    drop:
-      - ALL
-  readOnlyRootFilesystem: true
-  runAsGroup: 65534
-  runAsNonRoot: true
-  runAsUser: 65534
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml $validator.securityContext | nindent 2 }}
 {{- end }}
 {{- end }}
