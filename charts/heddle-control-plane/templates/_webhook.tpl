@@ -3,7 +3,8 @@ The certificate of one webhook as JSON: crt, key, ca (whom callers trust) and ma
 in seconds since 1970). Takes root, service, secret, name (of the values) and settings (the values).
 
 What we make is kept over upgrades for half its life, which is a year: it changes before it ends, as
-long as there is an upgrade every six months, and not at each.
+long as there is an upgrade every six months, and not at each. When it changes, callers trust the old
+one too until the next upgrade, since pods get the new one later than the API server.
 */}}
 {{- define "heddle.webhook-tls" -}}
 {{- $tls := .settings }}
@@ -27,7 +28,10 @@ long as there is an upgrade every six months, and not at each.
 {{- else }}
 {{- $host := printf "%s.%s.svc" .service .root.Release.Namespace }}
 {{- $new := genSelfSignedCert $host (list) (list $host) 365 }}
-{{- dict "crt" (trim $new.Cert) "key" (trim $new.Key) "ca" (trim ($tls.caBundle | default $new.Cert)) "made" $now | toJson }}
+{{- $ca := trim $new.Cert }}
+{{- $before := dig "data" "tls.crt" "" $old | b64dec }}
+{{- if contains "-----BEGIN CERTIFICATE-----" $before }}{{ $ca = printf "%s\n%s" $ca (trim $before) }}{{ end }}
+{{- dict "crt" (trim $new.Cert) "key" (trim $new.Key) "ca" (trim ($tls.caBundle | default $ca)) "made" $now | toJson }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -176,7 +176,7 @@ test("install goes beside no other control plane, and says how to take it over",
   await refused(install(store), /change it with heddle upgrade/);
 });
 
-test("what install prints differs from the chart's values in the overrides' Secret alone", async () => {
+test("[NI08] the Secret of overrides holds every value that differs from the chart's, and no other", async () => {
   const args = [
     "--ignore-cluster",
     "--ha",

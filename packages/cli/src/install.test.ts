@@ -140,11 +140,14 @@ test("[HC33] install takes an issuer that holds together, and none by halves", a
       Buffer.from(secret!.data!["key.pem"]!, "base64").toString(),
       issuer.issuerKeyPem.trim(),
     );
+    const external = await install("--identity-external-ca", ...good.slice(2));
+    assert.equal(external.code, 0, external.err);
     for (const [args, why] of [
       [good.slice(0, 4), /--identity-issuer-key-file/],
       [flags(issuer.anchorsPem, issuer.issuerPem, other.issuerKeyPem), /does not belong/],
       [flags(other.anchorsPem, issuer.issuerPem, issuer.issuerKeyPem), /signed by no trust anchor/],
       [flags("junk", issuer.issuerPem, issuer.issuerKeyPem), /holds no certificate/],
+      [["--identity-external-ca"], /anchors that somebody else keeps: give/],
       [["--identity-external-issuer", ...good], /external issuer/],
       [["--identity-external-issuer"], /Secret is in it/],
     ] as const) {
@@ -185,6 +188,30 @@ test("[HC34] install works without a cluster", async () => {
     assert.ok(names.includes(`Deployment/${name}`));
     assert.ok(names.includes(`ServiceAccount/${name}`));
   }
+});
+
+test("[NI09] every component's proxy has its own resources, or those of all", async () => {
+  const { out } = await install(
+    "--proxy-cpu-request=1",
+    "--set",
+    "destinationProxyResources.cpu.request=2,identityProxyResources.memory.limit=9Mi",
+  );
+  const found = parseAllDocuments(out)
+    .map((one) => one.toJS())
+    .filter(({ kind }) => kind === "Deployment")
+    .map(({ metadata, spec: { template } }) => {
+      const { initContainers, containers } = template.spec;
+      const all: readonly { name: string; resources?: object }[] = [
+        ...initContainers,
+        ...containers,
+      ];
+      return [metadata.name, all.find(({ name }) => name === "linkerd-proxy")?.resources];
+    });
+  assert.deepEqual(Object.fromEntries(found), {
+    "linkerd-destination": { requests: { cpu: "2" } },
+    "linkerd-identity": { limits: { memory: "9Mi" } },
+    "linkerd-proxy-injector": { requests: { cpu: "1" } },
+  });
 });
 
 test("the control plane takes the settings that its Deployments give it", async () => {

@@ -8,6 +8,7 @@ import { installDefinitions } from "@heddle/control/crds/install";
 import { createSelfSigned, type Trust } from "@heddle/control/identity/bootstrap";
 import { CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
 import { type KubeObject, type Resource, resource } from "@heddle/kube/types/meta";
+import type { WebhookConfiguration } from "@heddle/kube/types/webhooks";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { parse, parseAllDocuments } from "yaml";
 import { type CliRun, runInProcess } from "./testing/run.ts";
@@ -222,7 +223,13 @@ test("upgrade renews webhooks' certificates in the second half of their life", a
   const name = "linkerd-proxy-injector-k8s-tls";
   const { out } = await cluster.run("upgrade");
   const before = await cluster.store.client.get(SECRETS, { namespace: "linkerd", name });
-  assert.notEqual(named(out, name).data?.["tls.crt"], before.data?.["tls.crt"]);
+  const now = decoded(named(out, name), "tls.crt");
+  const then = Buffer.from(before.data?.["tls.crt"] ?? "", "base64").toString();
+  assert.notEqual(now, then);
+  // Pods serve with the old one for some time yet.
+  const injector = named(out, "linkerd-proxy-injector-webhook-config") as WebhookConfiguration;
+  const trusted = Buffer.from(injector.webhooks[0]!.clientConfig.caBundle!, "base64").toString();
+  assert.equal(trusted, `${now.trim()}\n${then.trim()}`);
 });
 
 test("upgrade reads an installation from its manifests", async () => {

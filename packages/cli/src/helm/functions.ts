@@ -37,6 +37,7 @@ export const FUNCTIONS: ReadonlyMap<string, HelmFunction> = new Map<string, Helm
   ["b64enc", (text) => Buffer.from(textOf(text)).toString("base64")],
   ["trim", (text) => textOf(text).trim()],
   ["lower", (text) => textOf(text).toLowerCase()],
+  ["contains", (part, text) => textOf(text).includes(textOf(part))],
   ["replace", (from, to, text) => textOf(text).replaceAll(textOf(from), () => textOf(to))],
   ["join", (separator, items) => listOf(items).map(textOf).join(textOf(separator))],
   ["toString", (value) => textOf(value)],
