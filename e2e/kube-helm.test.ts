@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -104,6 +112,18 @@ test("the real Helm installs, upgrades and uninstalls our charts on a real API s
   const trusted = Buffer.from(injector.webhooks[0]!.clientConfig.caBundle!, "base64").toString();
   assert.equal(Buffer.from(first!["tls.crt"]!, "base64").toString().trim(), trusted.trim());
 
+  // The same release may change charts: that is how Linkerd's is taken over, and given back.
+  const theirs = linkerdLike(folder, control);
+  const heartbeat = async (): Promise<boolean> =>
+    (await admin.find(SERVICE_ACCOUNTS, { namespace: "mesh", name: "linkerd-heartbeat" })) !==
+    undefined;
+  run("upgrade", "control-plane", theirs, "-f", values);
+  assert.equal(await heartbeat(), true);
+  run("upgrade", "control-plane", control, "-f", values);
+  assert.equal(await heartbeat(), false);
+  run("rollback", "control-plane");
+  assert.equal(await heartbeat(), true);
+
   run("uninstall", "control-plane", "--wait");
   const labelSelector = "linkerd.io/control-plane-ns=mesh";
   for (const kind of [ROLES, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, SERVICE_ACCOUNTS, SECRETS]) {
@@ -118,3 +138,26 @@ test("the real Helm installs, upgrades and uninstalls our charts on a real API s
     ["grpcroutes", "httproutes"].map((name) => `${name}.gateway.networking.k8s.io`),
   );
 });
+
+/** A chart of another name with what Linkerd has and we have not. */
+function linkerdLike(folder: string, chart: string): string {
+  const copy = join(folder, "linkerd-control-plane");
+  cpSync(chart, copy, { recursive: true });
+  const about = join(copy, "Chart.yaml");
+  const renamed = readFileSync(about, "utf8").replace(
+    "heddle-control-plane",
+    "linkerd-control-plane",
+  );
+  writeFileSync(about, renamed);
+  const account = {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: {
+      name: "linkerd-heartbeat",
+      namespace: "mesh",
+      labels: { "linkerd.io/control-plane-ns": "mesh" },
+    },
+  };
+  writeFileSync(join(copy, "templates", "heartbeat.yaml"), manifestOf(account));
+  return copy;
+}
