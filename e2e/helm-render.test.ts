@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { type ChartName, chartObjects, chartValues } from "@heddle/cli/helm/chart";
 import { manifestOf } from "@heddle/cli/helm/manifest";
 import { overlay, setValues, type Values } from "@heddle/cli/helm/set-values";
+import { overridesOf } from "@heddle/cli/install/overrides";
 import { flatObjects } from "@heddle/cli/testing/flat-objects";
 import { chartFolder, helm, noHelm } from "./helm/helm.ts";
 
@@ -49,6 +50,10 @@ const CASES: readonly Case[] = [
     name: "webhooks' certificates of others",
     set: "proxyInjector.externalSecret=true,proxyInjector.injectCaFrom=n/c,profileValidator.crtPEM=CRT,profileValidator.keyPEM=KEY,policyValidator.externalSecret=true,policyValidator.caBundle=CA",
   },
+  {
+    name: "defaults taken away",
+    set: "cniEnabled=true,networkValidator.securityContext.runAsGroup=null,proxy.accessLog=null",
+  },
   { name: "the resources", chart: "heddle-crds" },
   {
     name: "the resources with the Gateway API",
@@ -80,12 +85,13 @@ for (const {
       ]);
       assert.equal(code, 0, err);
       const over = files.reduce<Values>((all, file) => overlay(all, chartValues(chart, file)), {});
-      values = overlay(over, values);
+      const base = chartValues(chart);
+      values = overlay(overlay(base, over), values);
       if (set !== "") values = setValues(values, set);
       const ours = chartObjects(chart, {
         namespace,
         service: "Helm",
-        values,
+        values: overridesOf(values, base),
         facts: {
           nowMs: 0,
           secrets: new Map(),

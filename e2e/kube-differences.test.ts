@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { isObject, type Json, type JsonObject } from "@heddle/apiserver/json/value";
 import { toolPath } from "../scripts/tools.ts";
 import { KUBE_API_TOOLS } from "./kube/api-server.ts";
+import { CART_SCHEMA, DEPLOYMENT, LIMIT_SCHEMA } from "./kube/samples.ts";
 import { APPLY, type Ask, JSON_PATCH, MERGE, STRATEGIC, TwoServers } from "./kube/two-servers.ts";
 
 const absent = KUBE_API_TOOLS.filter((name) => !existsSync(toolPath(name)));
@@ -147,6 +148,56 @@ describe("the embedded API server and Kubernetes'", { skip }, () => {
       subjects: [{ kind: "User", name: "u" }],
     };
     await two.same("POST", `${rbac}/rolebindings?fieldManager=one`, { body: binding });
+  });
+
+  test("merge strategic patches alike, down to the order of lists", async () => {
+    const path = `${APPS}/deployments/patched`;
+    const body = { ...DEPLOYMENT, metadata: { name: "patched", labels: { a: "b", c: "d" } } };
+    await two.same("POST", `${APPS}/deployments?fieldManager=one`, { body });
+    const send = (patch: JsonObject, at = path): Promise<unknown> =>
+      two.same("PATCH", `${at}?fieldManager=two`, { type: STRATEGIC, body: patch });
+    const pod = (spec: JsonObject): JsonObject => ({ spec: { template: { spec } } });
+    const app = (fields: JsonObject): JsonObject =>
+      pod({ containers: [{ name: "app", ...fields }] });
+    await send(app({ env: [{ name: "C", value: "3" }] }));
+    await send(app({ env: [{ name: "A", value: "9" }] }));
+    await send(app({ env: [{ name: "B", $patch: "delete" }] }));
+    await send(app({ $patch: "replace", image: "app:2" }));
+    await send(pod({ tolerations: [{ key: "z" }] }));
+    const secret = { secretName: "s" };
+    await send(pod({ volumes: [{ name: "v", $retainKeys: ["name", "secret"], secret }] }));
+    await send(pod({ volumes: [{ name: "w", emptyDir: {} }] }));
+    const order = [{ name: "v" }, { name: "w" }];
+    await send(pod({ "$setElementOrder/volumes": order, volumes: [{ name: "v", secret }] }));
+    await send({ spec: { strategy: { $retainKeys: ["type"], type: "Recreate" } } });
+    await send({ metadata: { labels: { a: null, z: "y" } } });
+    await send({ metadata: { labels: { $patch: "replace", n: "m" } } });
+    await send({ metadata: { labels: { $patch: "delete" } } });
+    await send(pod({ containers: [{ $patch: "replace" }, { name: "only", image: "o:1" }] }));
+    const map = `${CORE}/configmaps/patched`;
+    const metadata = { name: "patched", finalizers: ["a.b/c", "d.e/f"] };
+    await two.same("POST", `${CORE}/configmaps?fieldManager=one`, { body: { metadata } });
+    await send({ metadata: { finalizers: ["g.h/i"] } }, map);
+    await send({ metadata: { "$setElementOrder/finalizers": ["g.h/i", "d.e/f"] } }, map);
+    await send({ metadata: { "$deleteFromPrimitiveList/finalizers": ["a.b/c"] } }, map);
+    await two.same("PATCH", `${map}?fieldManager=two`, {
+      type: MERGE,
+      body: { metadata: { finalizers: null } },
+    });
+  });
+
+  test("let kubectl take over what it has applied on the client's side", async () => {
+    const path = `${CORE}/configmaps/before`;
+    const last = configMap("before", { a: "1", other: "<&>" });
+    const annotations = {
+      "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify(last),
+    };
+    const body = { ...last, metadata: { name: "before", annotations } };
+    const manager = "kubectl-client-side-apply";
+    await two.same("POST", `${CORE}/configmaps?fieldManager=${manager}`, { body });
+    await apply(path, "other", configMap("before", { a: "2" }));
+    await apply(path, "kubectl", configMap("before", { a: "2", b: "<1>" }));
+    await apply(path, "other", configMap("before", { a: "3" }));
   });
 
   test("stream lists, and refuse the same wishes", async () => {
@@ -517,150 +568,3 @@ async function define(
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
-
-const CART_SCHEMA: JsonObject = {
-  type: "object",
-  properties: {
-    spec: {
-      type: "object",
-      properties: {
-        owner: { type: "string" },
-        count: { type: "integer", default: 3 },
-        maybe: { type: "string", nullable: true },
-        free: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
-        items: {
-          type: "array",
-          "x-kubernetes-list-type": "map",
-          "x-kubernetes-list-map-keys": ["name", "port"],
-          items: {
-            type: "object",
-            required: ["name"],
-            properties: {
-              name: { type: "string" },
-              port: { type: "integer", default: 80 },
-              note: { type: "string" },
-            },
-          },
-        },
-        tags: { type: "array", "x-kubernetes-list-type": "set", items: { type: "string" } },
-        list: {
-          type: "array",
-          items: { type: "object", properties: { a: { type: "string" } } },
-        },
-        sel: {
-          type: "object",
-          "x-kubernetes-map-type": "atomic",
-          additionalProperties: { type: "string" },
-        },
-        map: {
-          type: "object",
-          additionalProperties: {
-            type: "object",
-            properties: { a: { type: "string" }, b: { type: "string" } },
-          },
-        },
-      },
-    },
-    status: { type: "object", properties: { phase: { type: "string" } } },
-  },
-};
-
-const rules = (...list: JsonObject[]): JsonObject => ({ "x-kubernetes-validations": list });
-
-const LIMIT_SCHEMA: JsonObject = {
-  type: "object",
-  ...rules({ rule: "!has(self.spec.root) || self.spec.root == 'ok'" }),
-  properties: {
-    spec: {
-      type: "object",
-      ...rules(
-        { rule: "!has(self.min) || self.min <= self.max", message: "min > max" },
-        {
-          rule: "!has(self.min) || self.min != 7",
-          messageExpression: "'seven' + (self.max > 3 ? ' and more' : '')",
-          message: "seven",
-        },
-        {
-          rule: "!has(self.min) || self.min != 8",
-          reason: "FieldValueForbidden",
-          fieldPath: ".min",
-          message: "eight",
-        },
-        {
-          rule: "!has(self.min) || self.min != 9",
-          reason: "FieldValueRequired",
-          fieldPath: ".max",
-        },
-        { rule: "!has(self.min) || self.min != 10", reason: "FieldValueDuplicate" },
-      ),
-      properties: {
-        root: { type: "string" },
-        min: { type: "integer" },
-        max: { type: "integer" },
-        number: { type: "number", ...rules({ rule: "self > 1.5" }) },
-        isOn: { type: "boolean", ...rules({ rule: "self" }) },
-        fixed: { type: "string", ...rules({ rule: "self == oldSelf", message: "is fixed" }) },
-        error: {
-          type: "object",
-          properties: { a: { type: "integer" } },
-          ...rules({ rule: "self.a > 1" }),
-        },
-        map: {
-          type: "object",
-          maxProperties: 10,
-          additionalProperties: {
-            type: "string",
-            maxLength: 50,
-            ...rules({ rule: "self != 'bad'" }),
-          },
-        },
-        items: {
-          type: "array",
-          maxItems: 10,
-          "x-kubernetes-list-type": "map",
-          "x-kubernetes-list-map-keys": ["id"],
-          ...rules({ rule: "self.size() < 4" }),
-          items: {
-            type: "object",
-            required: ["id"],
-            properties: { id: { type: "string" }, n: { type: "integer" } },
-            ...rules(
-              { rule: "!has(self.n) || self.n > 0" },
-              { rule: "!has(self.n) || self.n >= oldSelf.n", message: "shrinks" },
-            ),
-          },
-        },
-      },
-    },
-  },
-};
-
-const DEPLOYMENT: JsonObject = {
-  metadata: { name: "web", labels: { a: "b" } },
-  spec: {
-    replicas: 2,
-    selector: { matchLabels: { app: "web" } },
-    template: {
-      metadata: { labels: { app: "web" } },
-      spec: {
-        nodeSelector: { a: "b" },
-        volumes: [{ name: "v", emptyDir: {} }],
-        containers: [
-          {
-            name: "app",
-            image: "app:1",
-            ports: [{ containerPort: 80 }],
-            env: [
-              { name: "A", value: "1" },
-              { name: "B", valueFrom: { secretKeyRef: { name: "s", key: "k" } } },
-            ],
-            volumeMounts: [{ name: "v", mountPath: "/v" }],
-            readinessProbe: { httpGet: { port: 80, path: "/" } },
-            resources: { limits: { cpu: "1" } },
-            securityContext: { runAsUser: 1 },
-          },
-        ],
-      },
-    },
-  },
-};

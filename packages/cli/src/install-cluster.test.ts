@@ -11,6 +11,7 @@ import {
 import type { KubeObject } from "@heddle/kube/types/meta";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { parseAllDocuments } from "yaml";
+import { flatObjects } from "./testing/flat-objects.ts";
 import { type CliRun, runInProcess } from "./testing/run.ts";
 
 function install(store: ApiStore, ...args: readonly string[]): Promise<CliRun> {
@@ -219,4 +220,20 @@ test("[NI08] the Secret of overrides holds every value that differs from the cha
       "webhookFailurePolicy",
     ].sort(),
   );
+});
+
+test("install takes a default away where a value is null, as Helm does", async () => {
+  const cni = ["install", "--ignore-cluster", "--linkerd-cni-enabled"];
+  const args = ["--set", "networkValidator.securityContext.runAsGroup=null,proxy.accessLog=null"];
+  const { out, err } = await runInProcess([...cni, ...args]);
+  const leaves = flatObjects(out);
+  const at = "Deployment/linkerd-identity.spec.template.spec.initContainers";
+  const group = `${at}[linkerd-network-validator].securityContext.runAsGroup`;
+  assert.deepEqual(
+    [leaves.get(group), leaves.get(group.replace("Group", "User"))],
+    [undefined, "65534"],
+    err,
+  );
+  const config = "ConfigMap/linkerd-config.data.values.proxy";
+  assert.deepEqual([leaves.has(`${config}.accessLog`), leaves.has(`${config}.uid`)], [false, true]);
 });

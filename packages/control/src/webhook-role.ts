@@ -1,6 +1,7 @@
 import { startInjector } from "./injector/main.ts";
 import { newProfileValidator } from "./policy/admission/profile-validator.ts";
 import { newPolicyValidator } from "./policy/admission/validator.ts";
+import { warningOfServices } from "./policy/warnings/services.ts";
 import { Warnings } from "./policy/warnings/warnings.ts";
 import { startWebhooks, type WebhookRole } from "./webhook/main.ts";
 import type { Wiring } from "./wiring.ts";
@@ -27,7 +28,9 @@ export async function startWebhookRole(wiring: Wiring): Promise<WebhookRole> {
   return parts.use(
     await startWebhooks({
       handlers: {
-        ...(injector === undefined ? {} : { injector: injector.handler }),
+        ...(injector === undefined
+          ? {}
+          : { injector: warningOfServices(injector.handler, warnings) }),
         ...(roles.has("sp-validator") ? { profiles: newProfileValidator(warnings) } : {}),
         ...(policies === undefined ? {} : { policies }),
       },

@@ -194,6 +194,7 @@ export class AdmittedWriter {
     const write = (isDryRun: boolean): Promise<Written | undefined> =>
       unlessConflict(
         this.#writer.update(target, name, part, () => clone(object), {
+          ...options,
           fieldValidation: "Ignore",
           isDryRun,
           owners,

@@ -44,11 +44,20 @@ export class RuleQuestions {
     return this.#warnings;
   }
 
-  /** Before `ask`, which cannot wait. Most writes have nothing to ask, and go on at once. */
-  async ready(object: JsonObject | undefined): Promise<void> {
+  /**
+   * Whether there is anything to ask. Most writes have nothing, and go on at once.
+   *
+   * @param object - That may define rules.
+   */
+  areMeant(object: JsonObject | undefined): boolean {
     const { type, view } = this.#seen;
-    const defines = RuleQuestions.mayDefine(type) && object !== undefined && statesRules(object);
-    if (defines || view.schema.hasRules === true) await this.#checker.ready();
+    if (view.schema.hasRules === true) return true;
+    return RuleQuestions.mayDefine(type) && object !== undefined && statesRules(object);
+  }
+
+  /** Before `ask`, which cannot wait, where something is meant. */
+  async ready(): Promise<void> {
+    await this.#checker.ready();
   }
 
   /**

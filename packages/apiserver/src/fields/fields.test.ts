@@ -7,6 +7,7 @@ import { compare, fieldsOf } from "./compare.ts";
 import { FieldSet, showPath } from "./field-set.ts";
 import { capUpdaters, decodeManagers, encodeManagers } from "./managers.ts";
 import { mergeConfig, removeFields } from "./merge.ts";
+import { newFields } from "./new-fields.ts";
 import { configProblems } from "./typed.ts";
 
 const SHOP = parseTypes(`
@@ -134,6 +135,21 @@ test("a configuration owns what it names", () => {
   ]);
 });
 
+test("fields of a new object are those by which it differs from none", () => {
+  const servers = { root: new Set<string>(), metadata: new Set<string>() };
+  for (const object of [
+    {},
+    { name: "n", labels: { b: "1", a: "2" }, selector: { x: "y" }, notes: ["m"], rest: { q: [1] } },
+    { address: {}, doors: [], tags: [], labels: {}, owner: {} },
+    { address: { city: "c" }, owner: { name: "o" } },
+    { doors: [{ id: "2", width: 1 }, { id: "1" }, { id: "2", side: "left" }], tags: ["b", "a"] },
+    { rest: { deep: { empty: {}, none: null, list: [] } } },
+  ] as JsonObject[]) {
+    const { added, modified } = compare(undefined, object, SHOP);
+    assert.deepEqual(newFields(object, SHOP, servers), added.union(modified).encode());
+  }
+});
+
 test("updates beyond ten managers are merged, the oldest first", () => {
   const entry = (at: number): JsonObject => ({
     manager: `m${at}`,
@@ -176,6 +192,39 @@ test("an apply makes an object, tells conflicts, and takes fields by force", asy
   assert.equal((await send("two", { k: "2" }, "&force=true")).code, 200);
   const left = await send("one", {});
   assert.deepEqual(left.body["data"], { k: "2" });
+});
+
+test("lists whose items make no sense are refused by their schema, not by an error", async () => {
+  await using fixture = await startFixture();
+  const pods = "/api/v1/namespaces/default/pods";
+  for (const containers of [
+    ["x"],
+    [1, null],
+    [[]],
+    [{ image: "x" }],
+    [{ name: "a" }, { name: "a" }],
+  ]) {
+    const body = { metadata: { name: "p" }, spec: { containers } } as JsonObject;
+    const { code, text } = await fixture.admin.post(pods, body);
+    assert.equal(code, 422, text);
+    const config = { apiVersion: "v1", kind: "Pod", ...body };
+    const applied = await fixture.admin.send("PATCH", `${pods}/p?fieldManager=x`, {
+      type: APPLY,
+      body: config,
+    });
+    assert.ok(applied.code >= 400, applied.text);
+    assert.doesNotMatch(applied.text, /see the server's log/);
+  }
+  const owners = [
+    { manager: 1 },
+    { operation: "Update", apiVersion: "v1", fieldsType: "FieldsV1" },
+  ];
+  for (const managedFields of [owners, "x", [1], [{ fieldsV1: { q: 1 } }]] as Json[]) {
+    const metadata = { name: "owned", managedFields };
+    const { code } = await fixture.admin.post(MAPS, { metadata });
+    assert.ok(code === 201 || code === 422, String(code));
+    await fixture.admin.delete(`${MAPS}/owned`);
+  }
 });
 
 test("a configuration may be YAML, and no bomb", async () => {

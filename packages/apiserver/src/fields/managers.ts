@@ -76,10 +76,15 @@ export function decodeManagers(entries: Json | undefined): Managers {
 /** Undefined if nobody owns anything. */
 export function encodeManagers(managers: Managers): Json[] | undefined {
   const owned = [...managers.values()].filter(({ fields }) => !fields.isEmpty).sort(byAge);
-  return owned.length === 0 ? undefined : owned.map(encodeOwned);
+  if (owned.length === 0) return undefined;
+  return owned.map((one) => encodeEntry(one, one.fields.encode()));
 }
 
-function encodeOwned({ manager, apiVersion, fields, time }: Owned): JsonObject {
+/** @param fieldsV1 - What is owned. */
+export function encodeEntry(
+  { manager, apiVersion, time }: Omit<Owned, "fields">,
+  fieldsV1: JsonObject,
+): JsonObject {
   const { name, operation, subresource } = manager;
   return {
     ...(name === "" ? {} : { manager: name }),
@@ -87,7 +92,7 @@ function encodeOwned({ manager, apiVersion, fields, time }: Owned): JsonObject {
     apiVersion,
     ...(time === undefined ? {} : { time }),
     fieldsType: "FieldsV1",
-    fieldsV1: fields.encode(),
+    fieldsV1,
     ...(subresource === "" ? {} : { subresource }),
   };
 }

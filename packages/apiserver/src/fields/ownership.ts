@@ -5,6 +5,7 @@ import { applyConflict, type Conflict } from "./conflict.ts";
 import { FieldSet, type Step } from "./field-set.ts";
 import { capUpdaters, type FieldManager, idOf, type Managers, type Owned } from "./managers.ts";
 import { mergeConfig, removeFields } from "./merge.ts";
+import type { ServersFields } from "./new-fields.ts";
 import { below } from "./structure.ts";
 
 /** One version in which an object can be seen. */
@@ -22,6 +23,8 @@ export interface FieldWorld {
   viewOf(apiVersion: string): FieldView | undefined;
   /** An object of the request's version in another one. May be the argument itself. */
   convert(object: JsonObject, to: FieldView): JsonObject;
+  /** What of a new object counts for nobody. */
+  readonly servers: ServersFields;
   /** Whether a field counts for a write through this subresource. */
   filter(fields: FieldSet): FieldSet;
 }
@@ -62,6 +65,12 @@ export function updateOwners(
   return managers;
 }
 
+export interface ApplyChange extends FieldChange {
+  readonly isForced: boolean;
+  /** What may be taken from others all the same. */
+  readonly freely?: FieldSet | undefined;
+}
+
 /** What comes of applying a configuration. */
 export interface Applied {
   /** Undefined if the live object is already as the configuration wants it. */
@@ -80,7 +89,7 @@ export function applyConfig(
   managers: Managers,
   live: JsonObject,
   config: JsonObject,
-  { manager, time, isForced }: FieldChange & { readonly isForced: boolean },
+  { manager, time, isForced, freely }: ApplyChange,
 ): Applied {
   const { view } = world;
   const id = idOf(manager, view.apiVersion);
@@ -92,7 +101,7 @@ export function applyConfig(
   const object = last === undefined ? merged : prune(world, managers, merged, last);
   const comparison = compare(live, object, view.schema);
   const found = takeAway(world, managers, { before: live, after: object, comparison }, id);
-  if (!isForced) refuseConflicts(managers, found);
+  if (!isForced) refuseConflicts(managers, found, freely);
   for (const taken of found) {
     managers.set(taken.id, { ...managers.get(taken.id)!, fields: taken.left });
   }
@@ -147,10 +156,15 @@ function filtered(world: FieldWorld, { added, modified, removed }: Comparison): 
   };
 }
 
-function refuseConflicts(managers: Managers, found: readonly Taken[]): void {
+function refuseConflicts(
+  managers: Managers,
+  found: readonly Taken[],
+  freely: FieldSet = new FieldSet(),
+): void {
   const conflicts: Conflict[] = [];
   for (const { id, taken } of found) {
-    for (const path of taken.paths()) conflicts.push({ owned: managers.get(id)!, path });
+    for (const path of taken.difference(freely).paths())
+      conflicts.push({ owned: managers.get(id)!, path });
   }
   if (conflicts.length > 0) throw applyConflict(conflicts);
 }
@@ -190,28 +204,37 @@ function dropEmpty(managers: Managers): void {
   for (const [id, { fields }] of managers) if (fields.isEmpty) managers.delete(id);
 }
 
-/** What no client owns, for the server alone decides it. */
-const SERVERS: readonly (readonly Step[])[] = [
-  ["f:apiVersion"],
-  ["f:kind"],
-  ["f:metadata"],
-  ...[
-    "clusterName",
-    "creationTimestamp",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-  ].map((key) => ["f:metadata", `f:${key}`]),
+/** Fields of metadata that no client owns, for the server alone decides them. */
+const OF_METADATA: readonly string[] = [
+  "clusterName",
+  "creationTimestamp",
+  "generation",
+  "managedFields",
+  "name",
+  "namespace",
+  "resourceVersion",
+  "selfLink",
+  "uid",
 ];
 
-const SERVER_FIELDS: FieldSet = SERVERS.reduce((set, path) => {
-  set.insert(path);
+const OF_ROOT: readonly string[] = ["apiVersion", "kind", "metadata"];
+
+const SERVER_FIELDS: FieldSet = fieldSetOf([
+  ...OF_ROOT.map((key) => [`f:${key}`]),
+  ...OF_METADATA.map((key) => ["f:metadata", `f:${key}`]),
+]);
+
+/** The same by name; what is in metadata may be somebody's. */
+export const SERVERS_NAMES: ServersFields = {
+  root: new Set(["apiVersion", "kind"]),
+  metadata: new Set(OF_METADATA),
+};
+
+function fieldSetOf(paths: readonly (readonly Step[])[]): FieldSet {
+  const set = new FieldSet();
+  for (const path of paths) set.insert(path);
   return set;
-}, new FieldSet());
+}
 
 function stripped(fields: FieldSet): FieldSet {
   return fields.difference(SERVER_FIELDS);

@@ -9,7 +9,9 @@ import {
 } from "@heddle/apiserver/json/value";
 import { badRequest, StatusError } from "@heddle/apiserver/status-error";
 import { compare, isSame } from "./compare.ts";
-import { decodeManagers, encodeManagers, type Managers } from "./managers.ts";
+import { KUBECTL, takenOver, withLastApplied } from "./last-applied.ts";
+import { decodeManagers, encodeEntry, encodeManagers, type Managers } from "./managers.ts";
+import { newFields } from "./new-fields.ts";
 import { applyConfig, type FieldChange, type FieldWorld, updateOwners } from "./ownership.ts";
 import { configProblems } from "./typed.ts";
 
@@ -21,8 +23,20 @@ export function trackedNew(
   change: FieldChange,
 ): Json | undefined {
   const managers = readManagers(sent) ?? new Map();
+  if (managers.size === 0) return authored(world, object, change);
   const comparison = compare(undefined, object, world.view.schema);
   return encodeManagers(updateOwners(world, managers, { after: object, comparison }, change));
+}
+
+/** As of an object that nobody but its author has had a hand in. */
+function authored(
+  { view, servers }: FieldWorld,
+  object: JsonObject,
+  { manager, time }: FieldChange,
+): Json | undefined {
+  const fieldsV1 = newFields(object, view.schema, servers);
+  if (Object.keys(fieldsV1).length === 0) return undefined;
+  return [encodeEntry({ manager, apiVersion: view.apiVersion, time }, fieldsV1)];
 }
 
 /** Entries as they stand in the present object, and as a client sent them. */
@@ -68,8 +82,25 @@ export function applied(
   const before = unowned(live);
   const managers = readManagers(own(digObject(live, "metadata"), "managedFields")) ?? new Map();
   if (managers.size === 0) ownEverything(world, managers, before, change.time);
-  const made = applyConfig(world, managers, before, checked, change);
-  return { object: made.object ?? before, entries: encodeManagers(made.managers) };
+  const isKubectl = change.manager.name === KUBECTL;
+  const freely = isKubectl ? takenOver(before, world.view) : undefined;
+  const made = merged(world, managers, before, checked, { ...change, freely });
+  const object = made.object ?? before;
+  return {
+    object: isKubectl ? withLastApplied(object, checked) : object,
+    entries: encodeManagers(made.managers),
+  };
+}
+
+/** @throws StatusError 500, as Kubernetes does, where the live object's own lists make no sense. */
+function merged(...args: Parameters<typeof applyConfig>): ReturnType<typeof applyConfig> {
+  try {
+    return applyConfig(...args);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const message = `failed to create typed live object: ${error.message}`;
+    throw new StatusError(500, "", message, { cause: error });
+  }
 }
 
 /** What was there before anybody applied, and that nobody kept account of. */

@@ -1,5 +1,5 @@
 import { applyJsonPatch } from "@heddle/apiserver/json/json-patch";
-import { applyMergePatch } from "@heddle/apiserver/json/merge-patch";
+import { mergePatch } from "@heddle/apiserver/json/merge-patch";
 import { applyStrategicMerge } from "@heddle/apiserver/json/strategic-merge";
 import { clone, isObject, type Json } from "@heddle/apiserver/json/value";
 import type { Revise } from "@heddle/apiserver/objects/draft";
@@ -45,7 +45,7 @@ export async function readPatch(
     try {
       if (mediaType === JSON_PATCH) return applyJsonPatch(current, patch);
       if (!isObject(patch)) throw new SyntaxError("the patch is not an object");
-      if (mediaType === MERGE_PATCH) return applyMergePatch(current, patch);
+      if (mediaType === MERGE_PATCH) return mergePatch(current, patch);
       return applyStrategicMerge(current, patch, schema);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;

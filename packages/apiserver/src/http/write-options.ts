@@ -2,7 +2,7 @@ import type { FieldValidation } from "@heddle/apiserver/objects/admit";
 import { isDryRun } from "@heddle/apiserver/objects/delete-options";
 import type { Author } from "@heddle/apiserver/objects/draft";
 import type { WriteOptions } from "@heddle/apiserver/objects/writer";
-import { badRequest, type Cause, invalid } from "@heddle/apiserver/status-error";
+import { type Cause, invalid, type StatusError } from "@heddle/apiserver/status-error";
 import type { Exchange } from "./exchange.ts";
 import { APPLY_PATCH } from "./patch.ts";
 
@@ -13,9 +13,12 @@ export interface RequestOptions extends WriteOptions {
 /** What a writing request says beside its body. */
 export function writeOptions(exchange: Exchange): RequestOptions {
   const { query } = exchange;
-  const wanted = query.get("fieldValidation") ?? "Warn";
+  const wanted = query.get("fieldValidation") || "Warn";
   if (wanted !== "Ignore" && wanted !== "Warn" && wanted !== "Strict") {
-    throw badRequest(`invalid fieldValidation "${wanted}": must be one of Ignore, Warn, Strict`);
+    const message = `Unsupported value: ${JSON.stringify(wanted)}: supported values: "", "Ignore", "Strict", "Warn"`;
+    throw wrongOptions(exchange.method, [
+      { reason: "FieldValueNotSupported", message, field: "fieldValidation" },
+    ]);
   }
   const fieldValidation: FieldValidation = wanted;
   return {
@@ -23,6 +26,12 @@ export function writeOptions(exchange: Exchange): RequestOptions {
     fieldValidation,
     author: authorOf(exchange),
   };
+}
+
+function wrongOptions(method: string, causes: readonly Cause[]): StatusError {
+  const kinds: Readonly<Record<string, string>> = { PATCH: "PatchOptions", PUT: "UpdateOptions" };
+  const kind = kinds[method] ?? "CreateOptions";
+  return invalid({ group: "meta.k8s.io", kind }, "", causes);
 }
 
 const MAX_MANAGER = 128;
@@ -50,11 +59,7 @@ function authorOf({ query, method, mediaType, request }: Exchange): Author {
     const message = `Invalid value: ${JSON.stringify(name)}: should only contain printable characters`;
     refuse("FieldValueInvalid", "fieldManager", message);
   }
-  if (causes.length > 0) {
-    const kind =
-      method === "PATCH" ? "PatchOptions" : method === "PUT" ? "UpdateOptions" : "CreateOptions";
-    throw invalid({ group: "meta.k8s.io", kind }, "", causes);
-  }
+  if (causes.length > 0) throw wrongOptions(method, causes);
   return {
     name: name === "" ? programOf(request.headers["user-agent"] ?? "") : name,
     operation: isApply ? "Apply" : "Update",

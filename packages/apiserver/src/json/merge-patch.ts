@@ -2,17 +2,17 @@ import { clone, isObject, type Json, own, put } from "./value.ts";
 
 /** Applies a JSON merge patch (RFC 7396) to a copy: null removes, objects merge, the rest replaces. */
 export function applyMergePatch(document: Json, patch: Json): Json {
-  return merge(clone(document), patch);
+  return mergePatch(clone(document), patch);
 }
 
-/** @param target - Ours to change. */
-function merge(target: Json | undefined, patch: Json): Json {
+/** As `applyMergePatch`, but changes what it is given. */
+export function mergePatch(target: Json | undefined, patch: Json): Json {
   if (!isObject(patch)) return clone(patch);
   const result = isObject(target) ? target : {};
   for (const key of Object.keys(patch)) {
     const value = patch[key]!;
     if (value === null) delete result[key];
-    else put(result, key, merge(own(result, key), value));
+    else put(result, key, mergePatch(own(result, key), value));
   }
   return result;
 }

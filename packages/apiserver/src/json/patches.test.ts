@@ -160,9 +160,13 @@ test("applyStrategicMerge() follows the directives of the patch", () => {
     "$setElementOrder/containers": [{ name: "c" }, { name: "new" }, { name: "a" }],
     containers: [{ name: "new" }],
   };
-  // What the patch does not name stays behind what it stood behind.
+  // What the patch does not name keeps its place before what came behind it.
   assert.deepEqual(merged({ containers }, order), {
-    containers: [{ name: "c" }, { name: "new" }, { name: "a" }, { name: "b" }],
+    containers: [{ name: "b" }, { name: "c" }, { name: "new" }, { name: "a" }],
+  });
+  const added = { containers: [{ name: "new" }, { name: "b", image: "x" }] };
+  assert.deepEqual(merged({ containers }, added), {
+    containers: [{ name: "new" }, { name: "a" }, { name: "b", image: "x" }, { name: "c" }],
   });
   const volume = { volumes: [{ name: "v", hostPath: { path: "/x" } }] };
   const retained = { volumes: [{ name: "v", emptyDir: {}, $retainKeys: ["name", "emptyDir"] }] };
@@ -199,4 +203,26 @@ test("parseJson() bounds nesting outside of strings", () => {
   assert.throws(() => parseJson(nested(MAX_JSON_DEPTH + 1)), SyntaxError);
   const text = `"${"[".repeat(1_000)}\\"${"{".repeat(1_000)}"`;
   assert.equal(parseJson(Buffer.from(text)), JSON.parse(text));
+});
+
+test("a JSON patch cannot grow without end, in size or in depth", () => {
+  const doubling = Array.from({ length: 60 }, (_, at) => ({
+    op: "copy",
+    from: "",
+    path: `/${at}`,
+  }));
+  assert.throws(() => applyJsonPatch({ a: "b".repeat(100) }, doubling), /the copies come to more/);
+  const few = Array.from({ length: 9 }, (_, at) => ({ op: "copy", from: "/a", path: `/${at}` }));
+  assert.equal(Object.keys(applyJsonPatch({ a: "b" }, few) as JsonObject).length, 10);
+  for (const moves of [150, 4_000]) {
+    const nesting = Array.from({ length: moves }, () => [
+      { op: "add", path: "/b", value: {} },
+      { op: "move", from: "/a", path: "/b/a" },
+      { op: "move", from: "/b", path: "/a" },
+    ]).flat();
+    // Beyond ten thousand operations none is looked at.
+    const patch = nesting.slice(0, 9_999);
+    if (moves === 150) applyJsonPatch({ a: {} }, patch);
+    else assert.throws(() => applyJsonPatch({ a: {} }, patch), /nested deeper than 256|stack/);
+  }
 });

@@ -31,6 +31,7 @@ function mergeObject(
     throw new SyntaxError(`unknown directive ${JSON.stringify(directive)}`);
   }
   retainKeys(target, patch);
+  const before = { ...target };
   for (const key of Object.keys(patch)) {
     if (key === DIRECTIVE || key === RETAIN_KEYS || key.startsWith(ELEMENT_ORDER)) continue;
     if (key.startsWith(DELETE_FROM)) {
@@ -40,7 +41,12 @@ function mergeObject(
   for (const key of Object.keys(patch)) {
     if (!key.startsWith(ELEMENT_ORDER)) continue;
     const field = key.slice(ELEMENT_ORDER.length);
-    order(target, field, patch[key]!, fieldOf(schema, field));
+    order(
+      target,
+      field,
+      { wanted: patch[key]!, before: own(before, field) },
+      fieldOf(schema, field),
+    );
   }
   return target;
 }
@@ -57,7 +63,7 @@ function mergeField(
   }
   const present = own(target, key);
   if (isObject(value)) {
-    const merged = mergeObject(isObject(present) ? present : {}, value, schema);
+    const merged = isObject(present) ? mergeObject(present, value, schema) : taken(value);
     if (merged === undefined) delete target[key];
     else put(target, key, merged);
     return;
@@ -71,35 +77,72 @@ function mergeList(present: readonly Json[], patch: readonly Json[], schema: Sch
   const mergeKey = schema.patchMergeKey;
   if (mergeKey === undefined) {
     const known = new Set(present.map(idOf));
-    return [...present, ...clone(patch.filter((item) => !known.has(idOf(item))))];
+    const merged = [...present, ...clone(patch.filter((item) => !known.has(idOf(item))))];
+    return arrange(merged, patch.map(idOf), present.map(idOf), idOf);
   }
-  if (patch.some((item) => isReplaceAll(item, mergeKey))) return withoutDirectives(patch);
+  // One item that says so makes the patch's others the new list.
+  if (patch.some((item) => own(item, DIRECTIVE) === "replace")) {
+    return withoutDirectives(patch.filter((item) => own(item, DIRECTIVE) === undefined));
+  }
   // By merge key, in order. Items without one keep their place under a key of their own.
   const result = new Map<string, Json>();
   for (const [at, item] of present.entries()) {
     const id = own(item, mergeKey);
     result.set(id === undefined ? `#${at}` : idOf(id), item);
   }
+  const before = [...result.keys()];
+  const named: string[] = [];
   for (const item of patch) {
     if (!isObject(item)) throw new SyntaxError(`a list merged by "${mergeKey}" holds objects`);
     const id = own(item, mergeKey);
     if (id === undefined) throw new SyntaxError(`an item lacks its merge key "${mergeKey}"`);
-    const before = result.get(idOf(id));
-    const merged = mergeObject(isObject(before) ? before : {}, item, schema.items);
+    const known = result.get(idOf(id));
+    const merged = isObject(known) ? mergeObject(known, item, schema.items) : taken(item);
     if (merged === undefined) result.delete(idOf(id));
-    else result.set(idOf(id), merged);
+    else {
+      result.set(idOf(id), merged);
+      named.push(idOf(id));
+    }
   }
-  return [...result.values()];
+  return arrange([...result.keys()], named, before, (id) => id).map((id) => result.get(id)!);
+}
+
+/**
+ * Puts what a patch names in the patch's order, and everything else in the order that it had. Where
+ * that does not say which of two comes first, the patch's does.
+ */
+function arrange<T>(
+  items: readonly T[],
+  named: readonly string[],
+  before: readonly string[],
+  idOfItem: (item: T) => string,
+): T[] {
+  const ranks = new Map(named.map((id, rank) => [id, rank]));
+  const places = new Map(before.map((id, place) => [id, place]));
+  const rankOf = (item: T): number => ranks.get(idOfItem(item)) ?? -1;
+  const placeOf = (item: T): number => places.get(idOfItem(item)) ?? -1;
+  const ours = items.filter((item) => rankOf(item) >= 0).sort((a, b) => rankOf(a) - rankOf(b));
+  const others = items.filter((item) => rankOf(item) < 0).sort((a, b) => placeOf(a) - placeOf(b));
+  const arranged: T[] = [];
+  for (const other of others) {
+    while (ours.length > 0) {
+      const next = ours[0]!;
+      if (placeOf(next) >= 0 && placeOf(other) >= 0 && placeOf(other) < placeOf(next)) break;
+      arranged.push(ours.shift()!);
+    }
+    arranged.push(other);
+  }
+  return [...arranged, ...ours];
+}
+
+/** A patch of what is not there yet, as a value; undefined if it deletes. */
+function taken(patch: JsonObject): JsonObject | undefined {
+  return own(patch, DIRECTIVE) === "delete" ? undefined : strip(patch);
 }
 
 /** Of a scalar: two that are equal have the same, a number and its text do not. */
 function idOf(value: Json | undefined): string {
   return JSON.stringify(value) ?? "";
-}
-
-/** `{"$patch": "replace"}` as an item of its own makes the patch's list the new list. */
-function isReplaceAll(item: Json, mergeKey: string): boolean {
-  return own(item, DIRECTIVE) === "replace" && own(item, mergeKey) === undefined;
 }
 
 function withoutDirectives(list: readonly Json[]): Json[] {
@@ -120,7 +163,11 @@ function strip(object: JsonObject): JsonObject {
     if (key.startsWith(DELETE_FROM) || key.startsWith(ELEMENT_ORDER)) continue;
     const value = object[key]!;
     if (Array.isArray(value)) put(copy, key, withoutDirectives(value));
-    else put(copy, key, isObject(value) ? strip(value) : value);
+    else if (!isObject(value)) put(copy, key, value);
+    else {
+      const kept = taken(value);
+      if (kept !== undefined) put(copy, key, kept);
+    }
   }
   return copy;
 }
@@ -145,27 +192,24 @@ function retainKeys(target: JsonObject, patch: JsonObject): void {
   for (const key of Object.keys(target)) if (!kept.has(key)) delete target[key];
 }
 
-/**
- * Orders a list as the patch says. Items that the patch does not name keep their place relative to
- * the named item that they stood behind.
- */
-function order(target: JsonObject, key: string, wanted: Json, schema: Schema | undefined): void {
+interface Order {
+  readonly wanted: Json;
+  /** The list before the patch, which orders what the patch does not name. */
+  readonly before: Json | undefined;
+}
+
+/** Orders a list as the patch says. */
+function order(
+  target: JsonObject,
+  key: string,
+  { wanted, before }: Order,
+  schema: Schema | undefined,
+): void {
   const present = own(target, key);
   if (!Array.isArray(wanted)) throw new SyntaxError(`${ELEMENT_ORDER}${key} is not a list`);
   if (!Array.isArray(present)) return;
   const mergeKey = schema?.patchMergeKey;
   const id = (item: Json): string => idOf(mergeKey === undefined ? item : own(item, mergeKey));
-  const ranks = new Map(wanted.map((item, rank) => [id(item), rank]));
-  let last = -1;
-  const ranked = present.map((item, at) => {
-    const rank = ranks.get(id(item));
-    if (rank !== undefined) last = rank;
-    return { item, rank: last, at, isNamed: rank !== undefined };
-  });
-  ranked.sort((a, b) => a.rank - b.rank || Number(b.isNamed) - Number(a.isNamed) || a.at - b.at);
-  put(
-    target,
-    key,
-    ranked.map(({ item }) => item),
-  );
+  const places = Array.isArray(before) ? before.map(id) : [];
+  put(target, key, arrange(present, wanted.map(id), places, id));
 }

@@ -182,6 +182,10 @@ export const WORKLOAD: Strategy = {
     const causes: Cause[] = [];
     const selector = digObject(object, "spec", "selector");
     const labels = digObject(object, "spec", "template", "metadata", "labels");
+    const containers = own(digObject(object, "spec", "template", "spec"), "containers");
+    if (Array.isArray(containers) && containers.length === 0) {
+      causes.push(required("spec.template.spec.containers"));
+    }
     for (const [key, value] of Object.entries(digObject(selector, "matchLabels") ?? {})) {
       if (own(labels, key) === value) continue;
       const why = "`selector` does not match template `labels`";

@@ -37,7 +37,8 @@ export function admit(
   dropped.push(...prune(body, view.schema, true));
   const warnings = dropped.map((path) => `unknown field "${path}"`);
   if (fieldValidation === "Strict" && warnings.length > 0) {
-    throw badRequest(`strict decoding error: ${warnings.slice(0, 16).join(", ")}`);
+    const what = `${type.kind} in version "${view.version}" cannot be handled as a ${type.kind}`;
+    throw badRequest(`${what}: strict decoding error: ${warnings.slice(0, 16).join(", ")}`);
   }
   applyDefaults(body, view.schema);
   type.strategy.normalize?.(body);

@@ -53,7 +53,9 @@ export class Drafter {
     if (author.operation === "Update" || owners !== undefined) {
       const draft = admit(body, target.type, target.view, options.fieldValidation);
       const entries =
-        owners === undefined ? trackedNew(sight, sent, draft.object, change) : owners.entries;
+        owners === undefined
+          ? unlessShapeless(undefined, () => trackedNew(sight, sent, draft.object, change))
+          : owners.entries;
       return withOwners(draft, entries);
     }
     const entries = appliedNew(sight, body, change);
@@ -88,7 +90,22 @@ export class Drafter {
     if (owners !== undefined) return withOwners(draft, owners.entries);
     // Owners cannot be written through subresources.
     const owned = { old, sent: part === "object" ? sent : old };
-    return withOwners(draft, tracked(sight, owned, before, draft.object, change));
+    const now = draft.object;
+    const entries = unlessShapeless(old, () => tracked(sight, owned, before, now, change));
+    return withOwners(draft, entries);
+  }
+}
+
+/**
+ * Who owns what, unless items of a list cannot be told apart. Drafts are not validated yet: whatever
+ * keeps their fields from being named is refused then.
+ */
+function unlessShapeless(old: Json | undefined, track: () => Json | undefined): Json | undefined {
+  try {
+    return track();
+  } catch (error) {
+    if (error instanceof SyntaxError) return old;
+    throw error;
   }
 }
 

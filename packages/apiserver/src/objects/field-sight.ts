@@ -1,5 +1,6 @@
 import { FieldSet } from "@heddle/apiserver/fields/field-set";
-import type { FieldView, FieldWorld } from "@heddle/apiserver/fields/ownership";
+import type { ServersFields } from "@heddle/apiserver/fields/new-fields";
+import { type FieldView, type FieldWorld, SERVERS_NAMES } from "@heddle/apiserver/fields/ownership";
 import { wholeSchema } from "@heddle/apiserver/fields/structure";
 import { clone, type JsonObject } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
@@ -21,6 +22,10 @@ export class FieldSight implements FieldWorld {
     this.#registry = registry;
     this.view = viewOf(target);
     this.#part = part;
+  }
+
+  get servers(): ServersFields {
+    return this.view.target.view.hasStatus ? WITHOUT_STATUS : SERVERS_NAMES;
   }
 
   viewOf(apiVersion: string): SeenView | undefined {
@@ -50,6 +55,12 @@ export class FieldSight implements FieldWorld {
     return this.view.target.view.hasStatus ? fields.without(STATUS) : fields;
   }
 }
+
+/** The status of a new object is the server's. */
+const WITHOUT_STATUS: ServersFields = {
+  ...SERVERS_NAMES,
+  root: new Set([...SERVERS_NAMES.root, "status"]),
+};
 
 const STATUS = new FieldSet();
 STATUS.insert(["f:status"]);

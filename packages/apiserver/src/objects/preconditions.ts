@@ -1,7 +1,15 @@
 import { digString, type JsonObject } from "@heddle/apiserver/json/value";
 import type { ResourceType } from "@heddle/apiserver/kinds/resource-type";
-import { badRequest, conflict, invalid } from "@heddle/apiserver/status-error";
+import {
+  badRequest,
+  conflict,
+  forbidden,
+  invalid,
+  notFound,
+  StatusError,
+} from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
+import type { Tx } from "@heddle/apiserver/store/store";
 import type { DeleteOptions } from "./delete-options.ts";
 import { metadataOf } from "./metadata.ts";
 import type { Target } from "./target.ts";
@@ -78,4 +86,25 @@ export function checkDeletePreconditions(
     const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${current.rv}`;
     throw conflict(type, name, why);
   }
+}
+
+/** Nothing is made in a namespace that is not there or that is ending. */
+export function checkNamespace(tx: Tx, type: ResourceType, namespace: string): void {
+  const entry = tx.get({ resource: "/namespaces", namespace: "", name: namespace });
+  if (entry === undefined) throw notFound({ group: "", plural: "namespaces" }, namespace);
+  if (digString(entry.object, "metadata", "deletionTimestamp") === undefined) return;
+  const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+  const refusal = forbidden(type, "", why);
+  throw new StatusError(403, refusal.reason, refusal.message, {
+    details: {
+      ...refusal.details,
+      causes: [
+        {
+          reason: "NamespaceTerminating",
+          message: `namespace ${namespace} is being terminated`,
+          field: "metadata.namespace",
+        },
+      ],
+    },
+  });
 }

@@ -10,13 +10,9 @@ import {
   own,
 } from "@heddle/apiserver/json/value";
 import type { Registry } from "@heddle/apiserver/kinds/registry";
-import type {
-  ChangeContext,
-  ResourceType,
-  ServerSettings,
-} from "@heddle/apiserver/kinds/resource-type";
+import type { ChangeContext, ServerSettings } from "@heddle/apiserver/kinds/resource-type";
 import { inOrder } from "@heddle/apiserver/schema/walk";
-import { alreadyExists, forbidden, notFound, StatusError } from "@heddle/apiserver/status-error";
+import { alreadyExists, forbidden, notFound } from "@heddle/apiserver/status-error";
 import type { Entry } from "@heddle/apiserver/store/entry";
 import type { Place, Store, Tx } from "@heddle/apiserver/store/store";
 import type { Clock } from "@heddle/base/clock";
@@ -45,6 +41,7 @@ import { generateName } from "./names.ts";
 import {
   checkDeletePreconditions,
   checkIdentity,
+  checkNamespace,
   checkPreconditions,
   settleNamespace,
 } from "./preconditions.ts";
@@ -100,6 +97,8 @@ export class ObjectWriter {
   readonly #settings: ServerSettings;
   readonly #rules: RuleChecker;
   readonly #drafter: Drafter;
+  #second = Number.NaN;
+  #secondIso = "";
 
   constructor({ store, registry, clock, settings, rules }: WriterParts) {
     this.#store = store;
@@ -133,9 +132,9 @@ export class ObjectWriter {
     const prefix = digString(metadata, "generateName") ?? "";
     const isGenerated = digString(metadata, "name") === undefined && prefix !== "";
     const rules = new RuleQuestions(this.#rules, target);
-    await rules.ready(object);
+    if (rules.areMeant(object)) await rules.ready();
     const entry = await this.#store.commit((tx) => {
-      if (namespace !== "") this.#checkNamespace(tx, type, namespace);
+      if (namespace !== "") checkNamespace(tx, type, namespace);
       const stored = toStored(object, target);
       if (isGenerated) this.#pickName(tx, stored, target, prefix);
       const context = this.#context(tx, nowIso);
@@ -172,7 +171,8 @@ export class ObjectWriter {
     const nowIso = this.#nowIso();
     let warnings: readonly string[] = [];
     const rules = new RuleQuestions(this.#rules, target);
-    await rules.ready(this.#preview(target, name, { part, revise }, options));
+    const preview = this.#preview(target, name, { part, revise }, options);
+    if (rules.areMeant(preview)) await rules.ready();
     const entry = await this.#store.commit((tx) => {
       const place = this.#place(target, name);
       const current = tx.get(place);
@@ -184,7 +184,7 @@ export class ObjectWriter {
         ...this.#context(tx, nowIso),
         rules,
       });
-      if (equal(revised, current.object)) return current;
+      if (revised === current.object) return current;
       options.guard?.(revised, current.object);
       return isFinished(revised, type)
         ? tx.remove(place, revised)
@@ -231,7 +231,11 @@ export class ObjectWriter {
       : this.redraft(target, current, change, options).object;
   }
 
-  /** What will be stored, checked; `sent` is what the client wants to see. */
+  /**
+   * What will be stored, checked: the present object itself if nothing changes.
+   *
+   * @param sent - What the client wants to see.
+   */
   #merged(
     target: Target,
     current: Entry,
@@ -263,7 +267,8 @@ export class ObjectWriter {
     }
     causes.push(...context.rules.ask(object, old, causes));
     keepOwnersOf(object, old);
-    if (!equal(object, old)) refuse(causes, object, type);
+    if (equal(object, old)) return old;
+    refuse(causes, object, type);
     return object;
   }
 
@@ -276,27 +281,6 @@ export class ObjectWriter {
     }
   }
 
-  /** Nothing is made in a namespace that is not there or that is ending. */
-  #checkNamespace(tx: Tx, type: ResourceType, namespace: string): void {
-    const entry = tx.get({ resource: "/namespaces", namespace: "", name: namespace });
-    if (entry === undefined) throw notFound({ group: "", plural: "namespaces" }, namespace);
-    if (digString(entry.object, "metadata", "deletionTimestamp") === undefined) return;
-    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
-    const refusal = forbidden(type, "", why);
-    throw new StatusError(403, refusal.reason, refusal.message, {
-      details: {
-        ...refusal.details,
-        causes: [
-          {
-            reason: "NamespaceTerminating",
-            message: `namespace ${namespace} is being terminated`,
-            field: "metadata.namespace",
-          },
-        ],
-      },
-    });
-  }
-
   #place(target: Target, name: string): Place {
     return { resource: target.type.key, namespace: target.namespace, name };
   }
@@ -305,7 +289,13 @@ export class ObjectWriter {
     return { tx, nowIso, settings: this.#settings, registry: this.#registry };
   }
 
+  /** Written once a second, for it costs as much as all that is asked of owners. */
   #nowIso(): string {
-    return isoSeconds(this.#clock.wallMs());
+    const second = Math.floor(this.#clock.wallMs() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#secondIso = isoSeconds(second * 1000);
+    }
+    return this.#secondIso;
   }
 }

@@ -45,7 +45,9 @@ function withCliVersion(values: Values): Values {
   return overlay(values, { cliVersion: `heddle/cli ${clientVersion()}` });
 }
 
-function render(chart: ChartName, values: Values, namespace: string, facts?: ChartFacts): object[] {
+/** A default that was taken away must not come back from the chart, so it is told as null. */
+function render(chart: ChartName, all: Values, namespace: string, facts?: ChartFacts): object[] {
+  const values = overridesOf(all, chartValues(chart));
   const options = { namespace, service: "CLI", values, ...(facts && { facts }) } as const;
   return attempt("render the chart", () => chartObjects(chart, options));
 }

@@ -173,6 +173,44 @@ test("nobody gives what they do not have, but who may bind or escalate does", as
   assert.equal((await eve.post(bindings, binding("edit"))).code, 403);
 });
 
+test("nobody gives what they do not have, also where webhooks have a say", async () => {
+  await using fixture = await startFixture();
+  const { admin } = fixture;
+  const eve = await somebody(fixture, "eve");
+  const roles = `${RBAC}/namespaces/default/roles`;
+  const rbac = { apiGroups: ["rbac.authorization.k8s.io"], resources: ["roles"] };
+  await admin.post(roles, {
+    metadata: { name: "r" },
+    rules: [{ ...rbac, verbs: ["create", "patch", "get"] }],
+  });
+  await bind(fixture, "/namespaces/default/rolebindings", "r", "eve");
+  const rules = [{ ...rbac, apiVersions: ["*"], operations: ["*"] }];
+  const made = await admin.post(
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+    {
+      metadata: { name: "away" },
+      webhooks: [
+        {
+          name: "away.example.com",
+          // Nobody answers there.
+          clientConfig: { url: "https://127.0.0.1:9/" },
+          rules,
+          sideEffects: "None",
+          admissionReviewVersions: ["v1"],
+          failurePolicy: "Ignore",
+          timeoutSeconds: 1,
+        },
+      ],
+    },
+  );
+  assert.equal(made.code, 201, made.text);
+  const small = { metadata: { name: "small" }, rules: [{ ...rbac, verbs: ["get"] }] };
+  assert.equal((await eve.post(roles, small)).code, 201);
+  const big = { rules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }] };
+  assert.equal((await eve.post(roles, { metadata: { name: "big" }, ...big })).code, 403);
+  assert.equal((await eve.patch(`${roles}/small`, "merge", big)).code, 403);
+});
+
 test("who may impersonate acts as others, who may not does not", async () => {
   await using fixture = await startFixture();
   const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";

@@ -14,6 +14,7 @@ import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf, POLICY_GROUP, refersTo } from "../refs.ts";
+import { remembered } from "../remembered.ts";
 import { newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
 import { type IdentityNames, meshTlsOf, networksOf, serverClientsOf } from "./authentication.ts";
@@ -124,7 +125,9 @@ export class InboundIndex {
       const networks = networksOf(object.spec.client.networks ?? []);
       return {
         name: identityOf(object).name,
-        applies: (server) => server.name === serverName || server.isSelectedBy(selector),
+        applies: remembered(
+          (server: PolicyServer) => server.name === serverName || server.isSelectedBy(selector),
+        ),
         networks: networks.length === 0 ? this.#config.clusterNetworks : networks,
         authentication: serverClientsOf(object, this.#config),
       };

@@ -2,6 +2,7 @@ import { matchesSelector } from "@heddle/kube/selector";
 import type { Server } from "@heddle/kube/types/linkerd";
 import type { LabelSelector } from "@heddle/kube/types/meta";
 import { type Aged, identityOf } from "../refs.ts";
+import { remembered } from "../remembered.ts";
 import { type DefaultPolicy, parseDefaultPolicy } from "./default-policy.ts";
 import type { ServerProtocol } from "./server.ts";
 import type { Workload } from "./workload.ts";
@@ -24,7 +25,7 @@ export class PolicyServer implements Aged {
   /** Undefined if it admits nobody by itself. */
   readonly accessPolicy: DefaultPolicy | undefined;
   readonly #labels: Readonly<Record<string, string>>;
-  readonly #selectors: Readonly<Record<Workload["kind"], LabelSelector | undefined>>;
+  readonly #matches: (workload: Workload) => boolean;
   readonly #port: number | string;
 
   /** @throws SyntaxError on a port, protocol or access policy that there is not. */
@@ -47,7 +48,8 @@ export class PolicyServer implements Aged {
     this.protocol = protocol;
     this.accessPolicy = policy === "deny" ? undefined : policy;
     this.#labels = server.metadata.labels ?? {};
-    this.#selectors = { pod: podSelector, "external-workload": externalWorkloadSelector };
+    const selectors = { pod: podSelector, "external-workload": externalWorkloadSelector };
+    this.#matches = remembered(({ kind, labels }) => matchesSelector(selectors[kind], labels));
     this.#port = port;
   }
 
@@ -57,12 +59,12 @@ export class PolicyServer implements Aged {
       typeof this.#port === "number"
         ? this.#port === port
         : workload.namedPorts.get(this.#port)?.has(port) === true;
-    return isPort && matchesSelector(this.#selectors[workload.kind], workload.labels);
+    return isPort && this.#matches(workload);
   }
 
   /** The ports of a workload that it is about; none if it does not select the workload. */
   portsOf(workload: Workload): readonly number[] {
-    if (!matchesSelector(this.#selectors[workload.kind], workload.labels)) return [];
+    if (!this.#matches(workload)) return [];
     if (typeof this.#port === "number") return [this.#port];
     return [...(workload.namedPorts.get(this.#port) ?? [])];
   }

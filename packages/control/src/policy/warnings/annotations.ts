@@ -1,4 +1,4 @@
-import { type Annotations, parseTrafficSettings } from "../annotations.ts";
+import { type Annotations, OPAQUE_PORTS, parseTrafficSettings } from "../annotations.ts";
 
 const RETRY_AND_TIMEOUT = [
   "retry.linkerd.io/limit",
@@ -22,7 +22,14 @@ const OF_NETWORKS: readonly string[] = [
     "failure-accrual-success-rate-min-requests",
     "failure-accrual-honor-retry-after",
   ].map((name) => `balancer.alpha.linkerd.io/${name}`),
-  "config.linkerd.io/opaque-ports",
+  OPAQUE_PORTS,
+];
+
+const OF_SERVICES: readonly string[] = [
+  ...OF_NETWORKS,
+  ...["penalize-failures", "load-biaser-penalty", "load-biaser-max-retry-after"].map(
+    (name) => `balancer.alpha.linkerd.io/${name}`,
+  ),
 ];
 
 /** What the policy controller reads of an object's annotations, by its kind. */
@@ -30,6 +37,7 @@ const KNOWN: ReadonlyMap<string, readonly string[]> = new Map([
   ["HTTPRoute", OF_HTTP_ROUTES],
   ["GRPCRoute", OF_GRPC_ROUTES],
   ["EgressNetwork", OF_NETWORKS],
+  ["Service", OF_SERVICES],
 ]);
 
 /** Annotations of these do something to traffic, somewhere. */
@@ -45,13 +53,15 @@ export function annotationWarnings(kind: string, annotations: Annotations): stri
   return [...unreadable(kind, annotations), ...unknown(kind, known, annotations)];
 }
 
-/** Those of an EgressNetwork, as of a Service, count one by one, if they can be read. */
+/** Those of an EgressNetwork or a Service count one by one, if they can be read. */
 function unreadable(kind: string, annotations: Annotations): string[] {
   const warnings: string[] = [];
-  if (kind !== "EgressNetwork") return warnings;
-  parseTrafficSettings(annotations, (key, problem) =>
-    warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`),
-  );
+  if (kind !== "EgressNetwork" && kind !== "Service") return warnings;
+  parseTrafficSettings(annotations, (key, problem) => {
+    // Of a Service, discovery takes names of ports too, which policies do not know.
+    if (kind === "Service" && key === OPAQUE_PORTS) return;
+    warnings.push(`metadata.annotations[${key}]: ${problem}, and does nothing`);
+  });
   return warnings;
 }
 

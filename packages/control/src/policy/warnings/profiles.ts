@@ -1,6 +1,7 @@
 import { SERVICES } from "@heddle/kube/types/core";
 import type { RequestMatchSpec, ServiceProfile } from "@heddle/kube/types/linkerd";
 import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import type { Annotations } from "../annotations.ts";
 import { PatternBudget } from "../pattern-budget.ts";
 import { refersTo } from "../refs.ts";
 import type { Subject, Warn } from "./subject.ts";
@@ -11,6 +12,13 @@ type Spec = ServiceProfile["spec"];
 /** Whether proxies go by such a profile, and no longer by routes and annotations. */
 export function goesFirst(spec: Spec): boolean {
   return (spec?.routes ?? []).length > 0 || (spec?.dstOverrides ?? []).length > 0;
+}
+
+/** Annotations of a Service that say nothing where a profile goes first. */
+export function shadowedIn(annotations: Annotations): string[] {
+  return Object.keys(annotations).filter((key) =>
+    /^(retry|timeout|balancer|balancer\.alpha)\.linkerd\.io\//.test(key),
+  );
 }
 
 /** Warns of a Service that is not there, of what the profile shadows, and of patterns. */
@@ -32,9 +40,7 @@ export async function warnOfProfile(
     return;
   }
   if (!goesFirst(spec)) return;
-  const shadowed = Object.keys(service.metadata.annotations ?? {}).filter((key) =>
-    /^(retry|timeout|balancer|balancer\.alpha)\.linkerd\.io\//.test(key),
-  );
+  const shadowed = shadowedIn(service.metadata.annotations ?? {});
   if (shadowed.length > 0) {
     const list = shadowed.join(", ");
     warn(`metadata.name: the profile goes before annotations of Service ${name}: ${list}`);
