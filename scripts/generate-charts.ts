@@ -1,17 +1,25 @@
 /**
  * Writes the templates of charts/heddle-crds from the definitions in packages/control/src/crds, so
- * that the chart and `heddle up` install the same. Run after every change to them.
+ * that the chart and `heddle up` install the same, and the schema of the control plane's values. Run
+ * after every change to them.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manifestOf } from "@heddle/cli/helm/manifest";
 import { gatewayDefinitions, linkerdDefinitions } from "@heddle/control/crds/install";
+import { controlPlaneSchema, SCHEMA_PATH } from "./chart-schema.ts";
 
 const FOLDER = join(import.meta.dirname, "..", "charts", "heddle-crds", "templates");
 
+/** Nobody shall count on what is not there. */
+const REFUSED = `{{- if or .Values.enableTlsRoutes .Values.enableTcpRoutes }}
+{{- fail "enableTlsRoutes and enableTcpRoutes: this chart has no TLSRoutes and TCPRoutes; install those of the Gateway API" }}
+{{- end }}
+`;
+
 /** Every template of the chart, by its file's name. */
 export function crdTemplates(): Map<string, string> {
-  const templates = new Map<string, string>();
+  const templates = new Map<string, string>([["unsupported.yaml", REFUSED]]);
   for (const definition of linkerdDefinitions()) {
     templates.set(`${definition.metadata.name}.yaml`, yamlOf(definition));
   }
@@ -42,7 +50,20 @@ function yamlOf(definition: object): string {
   const text = manifestOf({ ...head, ...definition });
   // Braces of a description are no actions.
   if (text.includes("{{")) throw new Error("Cannot write a template: a definition contains {{");
-  return text;
+  return text.replace(OWN_MARKS, (_, indent: string) => marks(indent));
+}
+
+/** What marks a definition as this mesh's, which `heddle up` knows beforehand and a chart does not. */
+const OWN_MARKS =
+  /^( +)linkerd\.io\/control-plane-ns: linkerd\n +annotations:\n +linkerd\.io\/created-by: heddle$/m;
+
+function marks(indent: string): string {
+  return [
+    `${indent}helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}`,
+    `${indent}linkerd.io/control-plane-ns: {{ .Release.Namespace }}`,
+    "  annotations:",
+    `${indent}linkerd.io/created-by: {{ .Values.cliVersion | default (printf "heddle/helm %s" .Chart.AppVersion) }}`,
+  ].join("\n");
 }
 
 if (import.meta.main) {
@@ -50,5 +71,6 @@ if (import.meta.main) {
   mkdirSync(FOLDER, { recursive: true });
   const templates = crdTemplates();
   for (const [name, text] of templates) writeFileSync(join(FOLDER, name), text);
+  writeFileSync(SCHEMA_PATH, controlPlaneSchema());
   console.log(`generate-charts: ${templates.size} files in charts/heddle-crds/templates`);
 }

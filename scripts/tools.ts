@@ -45,6 +45,13 @@ const TOOLS: readonly Tool[] = [
     module: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
     variables: { "main.version": "v1.9.3" },
   },
+  {
+    // In a folder of its own: its version says nothing about the other tools.
+    name: "helm",
+    folder: join(TOOLS_FOLDER, "helm"),
+    module: "helm.sh/helm/v4/cmd/helm",
+    variables: { "helm.sh/helm/v4/internal/version.version": "v4.3.1" },
+  },
   { name: "etcd", folder: KUBE_FOLDER, module: "go.etcd.io/etcd/server/v3", variables: {} },
   ...["kube-apiserver", "kube-controller-manager"].map((name) => ({
     name,

@@ -36,21 +36,26 @@ export interface KubeApi extends AsyncDisposable {
  * A real kube-apiserver with etcd and the controllers that an API alone needs, on loopback: no
  * nodes, no pods that run. `folder` then holds `admin.kubeconfig` and `etcd.url`, which is what the
  * testkit's shared store reads.
+ *
+ * @param flags - Of kube-apiserver, besides its usual ones.
  */
-export async function startKubeApi(folder: string): Promise<KubeApi> {
+export async function startKubeApi(
+  folder: string,
+  flags: Readonly<Record<string, string>> = {},
+): Promise<KubeApi> {
   await using parts = new AsyncDisposableStack();
   mkdirSync(join(folder, "log"), { recursive: true });
   const [api, client, peer, manager] = await freePorts(4);
   const pki = join(folder, "pki");
   const etcdUrl = `http://127.0.0.1:${client}`;
   await writePki(pki, `https://127.0.0.1:${api}`);
-  const run = (name: string, flags: Readonly<Record<string, string>>): Daemon => {
-    const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  const run = (name: string, all: Readonly<Record<string, string>>): Daemon => {
+    const args = Object.entries(all).map(([flag, value]) => `--${flag}=${value}`);
     const log = join(folder, "log", `${name}.log`);
     return parts.use(new Daemon(name, [toolPath(name), ...args], log));
   };
   run("etcd", etcdFlags(join(folder, "etcd"), etcdUrl, `http://127.0.0.1:${peer}`));
-  const server = run("kube-apiserver", apiserverFlags(pki, api!, etcdUrl));
+  const server = run("kube-apiserver", { ...apiserverFlags(pki, api!, etcdUrl), ...flags });
   const kubeconfigPath = join(pki, "admin.kubeconfig");
   using kube = new KubeClient({ cluster: loadKubeconfig({ paths: [kubeconfigPath] }) });
   await server.until(() => answers(kube.raw("GET", LAST_ROLE)), READY_MS);

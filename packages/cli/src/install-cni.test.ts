@@ -112,7 +112,7 @@ for (const [args, expected] of [
   [["--cni-log-level", "loud"], /logLevel is "loud"; it must be one of/],
   [["--dest-cni-bin-dir", "bin"], /destCNIBinDir is "bin"; it must be a whole path/],
   [["--set", "iptablesMode=magic"], /iptablesMode is "magic"/],
-  [["--set", "enablePSP=true"], /no PodSecurityPolicy any more/],
+  [["--set", "enablePSP=true"], /enablePSP is "true"; it must be one of false/],
   [["--set", "proxyUid=1"], /the chart has no value proxyUid/],
   [["--registry", "a b"], /is not a valid registry/],
   [["--linkerd-version", "a b"], /is not a valid version/],

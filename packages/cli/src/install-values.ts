@@ -1,10 +1,14 @@
+import { parseGoDuration } from "@heddle/model/go-duration";
 import { parseNetwork } from "@heddle/model/network";
+import { parseQuantity } from "@heddle/model/quantity";
 import type { Values } from "./helm/set-values.ts";
 
 export interface InstallFacts {
   readonly scheme: string;
   readonly isExternalCa: boolean;
   readonly trustDomain: string;
+  /** linkerd-init runs as root. */
+  readonly isInitRoot: boolean;
   /** What of an issuer the values hold already; empty where they hold none. */
   readonly given: {
     readonly anchors: string;
@@ -13,64 +17,64 @@ export interface InstallFacts {
   };
 }
 
-/**
- * Holds values to those that a chart has: a value that no template reads, or of another type, is a
- * slip that would go unnoticed. Maps that are empty in the chart may hold anything.
- *
- * @throws SyntaxError that names the value.
- */
-export function checkKnown(values: Values, chart: Values, path = ""): void {
-  for (const [key, value] of Object.entries(values)) {
-    const at = path === "" ? key : `${path}.${key}`;
-    if (!Object.hasOwn(chart, key)) throw new SyntaxError(`the chart has no value ${at}`);
-    const known = chart[key];
-    // `25` and `1` are ports and counts as well as text.
-    const isNumberAsText = typeof value === "number" && typeof known === "string";
-    if (typeOf(value) !== typeOf(known) && !isNumberAsText) {
-      throw wrong(at, typeof value === "string" ? value : JSON.stringify(value), typeOf(known));
-    }
-    const isClosed = typeOf(known) === "a map" && Object.keys(known as Values).length > 0;
-    if (isClosed && !OPEN_MAPS.has(at)) checkKnown(value as Values, known as Values, at);
-  }
-}
-
-/** Labels of nodes are anybody's. */
-const OPEN_MAPS: ReadonlySet<string> = new Set(["nodeSelector"]);
-
-function typeOf(value: unknown): string {
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object" && value !== null) return "a map";
-  return typeof value === "string" ? "text" : `a ${typeof value}`;
-}
-
 const DOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const LOG_LEVELS = ["panic", "fatal", "error", "warn", "info", "debug", "trace"];
-const PULL_POLICIES = ["Always", "IfNotPresent", "Never"];
-const SCHEMES = ["linkerd.io/tls", "kubernetes.io/tls"];
-const POLICIES = [
-  "all-authenticated",
-  "all-unauthenticated",
-  "cluster-authenticated",
-  "cluster-unauthenticated",
-  "deny",
-  "audit",
+const PROXY_LOG = /^(?:(?:[\w:]+=)?(?:trace|debug|warn|info|error|off)|[\w:]+)$/;
+const PORT_LISTS = [
+  "proxyInit.ignoreInboundPorts",
+  "proxyInit.ignoreOutboundPorts",
+  "proxyInit.kubeAPIServerPorts",
+];
+const DURATIONS = [
+  "identity.issuer.issuanceLifetime",
+  "identity.issuer.clockSkewAllowance",
+  "proxy.outboundConnectTimeout",
+  "proxy.inboundConnectTimeout",
+  "proxy.outboundDiscoveryCacheUnusedTimeout",
+  "proxy.inboundDiscoveryCacheUnusedTimeout",
+];
+const RESOURCES = [
+  "proxy.resources",
+  ...["controller", "destination", "identity", "proxyInjector", "spValidator"].map(
+    (part) => `${part}Resources`,
+  ),
+  ...["destination", "identity", "proxyInjector"].map((part) => `${part}ProxyResources`),
+  "policyController.resources",
 ];
 
 /**
- * Holds the control plane's values to what it can run with.
+ * Holds the control plane's values to what it can run with, beyond what their schema says.
  *
  * @throws SyntaxError that names the value and what it may be.
  */
 export function checkInstallValues(values: Values): InstallFacts {
   matches(values, "linkerdVersion", /^[.a-zA-Z0-9-]+$/, "a version");
-  oneOf(values, "controllerLogLevel", LOG_LEVELS);
-  oneOf(values, "imagePullPolicy", PULL_POLICIES);
-  oneOf(values, "proxy.defaultInboundPolicy", POLICIES);
   matches(values, "clusterDomain", DOMAIN, "a lower-case domain");
   const trustDomain = text(values, "identityTrustDomain") || text(values, "clusterDomain");
   if (trustDomain.length > 253 || !DOMAIN.test(trustDomain)) {
     throw wrong("identityTrustDomain", trustDomain, "a lower-case domain");
   }
+  checkNetworks(values);
+  for (const path of PORT_LISTS) checkPorts(path, text(values, path));
+  for (const path of DURATIONS) checkDuration(path, text(values, path));
+  for (const path of RESOURCES) checkResources(path, at(values, path));
+  for (const filter of text(values, "proxy.logLevel").split(",")) {
+    if (PROXY_LOG.test(filter)) continue;
+    throw wrong("proxy.logLevel", filter, "a list of levels, modules and module=level");
+  }
+  return {
+    scheme: text(values, "identity.issuer.scheme"),
+    isExternalCa: at(values, "identity.externalCA") === true,
+    isInitRoot: at(values, "proxyInit.runAsRoot") === true,
+    trustDomain,
+    given: {
+      anchors: text(values, "identityTrustAnchorsPEM"),
+      certificate: text(values, "identity.issuer.tls.crtPEM"),
+      key: text(values, "identity.issuer.tls.keyPEM"),
+    },
+  };
+}
+
+function checkNetworks(values: Values): void {
   for (const network of text(values, "clusterNetworks").split(",")) {
     try {
       // Without a length it would be one address, which is no network of a cluster.
@@ -81,22 +85,43 @@ export function checkInstallValues(values: Values): InstallFacts {
       throw wrong("clusterNetworks", network, "a list of CIDR networks");
     }
   }
-  return {
-    scheme: oneOf(values, "identity.issuer.scheme", SCHEMES),
-    isExternalCa: at(values, "identity.externalCA") === true,
-    trustDomain,
-    given: {
-      anchors: text(values, "identityTrustAnchorsPEM"),
-      certificate: text(values, "identity.issuer.tls.crtPEM"),
-      key: text(values, "identity.issuer.tls.keyPEM"),
-    },
-  };
 }
 
-function oneOf(values: Values, path: string, allowed: readonly string[]): string {
-  const found = text(values, path);
-  if (!allowed.includes(found)) throw wrong(path, found, `one of ${allowed.join(", ")}`);
-  return found;
+function checkPorts(path: string, list: string): void {
+  if (list === "") return;
+  for (const range of list.split(",")) {
+    const [, first = "", last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(range.trim()) ?? [];
+    if (first !== "" && Number(last) <= 65_535 && Number(first) <= Number(last)) continue;
+    throw wrong(path, range, "a list of ports and ranges such as 25,4567-4568");
+  }
+}
+
+function checkDuration(path: string, duration: string): void {
+  try {
+    if (parseGoDuration(duration) < 0) throw new SyntaxError("negative");
+  } catch {
+    throw wrong(path, duration, "a duration such as 24h or 1m30s");
+  }
+}
+
+function checkResources(path: string, resources: unknown): void {
+  for (const [name, value] of Object.entries((resources ?? {}) as Values)) {
+    const amounts = (value ?? {}) as Values;
+    const request = quantity(`${path}.${name}.request`, amounts["request"]);
+    const limit = quantity(`${path}.${name}.limit`, amounts["limit"]);
+    if (request === undefined || limit === undefined || limit >= request) continue;
+    const least = `at least the request, ${String(amounts["request"])}`;
+    throw wrong(`${path}.${name}.limit`, String(amounts["limit"]), least);
+  }
+}
+
+function quantity(path: string, value: unknown): number | undefined {
+  if (value === undefined || value === "") return undefined;
+  try {
+    return parseQuantity(String(value));
+  } catch {
+    throw wrong(path, String(value), "a quantity such as 100m or 250Mi");
+  }
 }
 
 function matches(values: Values, path: string, pattern: RegExp, what: string): void {
@@ -104,10 +129,11 @@ function matches(values: Values, path: string, pattern: RegExp, what: string): v
   if (!pattern.test(found)) throw wrong(path, found, what);
 }
 
+/** Ports and counts may be written as numbers. */
 function text(values: Values, path: string): string {
   const found = at(values, path) ?? "";
-  if (typeof found !== "string") throw wrong(path, JSON.stringify(found), "text");
-  return found;
+  if (typeof found === "string" || typeof found === "number") return String(found);
+  throw wrong(path, JSON.stringify(found), "text");
 }
 
 function at(values: Values, path: string): unknown {

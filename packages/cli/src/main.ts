@@ -72,6 +72,21 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/cni.ts")).cni,
   },
   {
+    name: "upgrade",
+    summary: "Print the manifests of an installed control plane anew, with its values and issuer",
+    load: async () => (await import("./commands/upgrade.ts")).upgrade,
+  },
+  {
+    name: "uninstall",
+    summary: "Print what is to be deleted to take the control plane away",
+    load: async () => (await import("./commands/uninstall.ts")).uninstall,
+  },
+  {
+    name: "prune",
+    summary: "Print what earlier releases have left, to be deleted",
+    load: async () => (await import("./commands/prune.ts")).prune,
+  },
+  {
     name: "proxy",
     summary: "Run the data plane, configured by LINKERD2_PROXY_… variables",
     load: async () => (await import("./commands/proxy.ts")).proxy,

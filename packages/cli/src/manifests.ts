@@ -114,6 +114,13 @@ async function readInputs(source: string): Promise<readonly string[]> {
   return texts;
 }
 
+/** A file or an HTTPS address, or `-` for standard input, as text. */
+export async function readSource(source: string): Promise<string> {
+  const texts = await readInputs(source);
+  if (texts.length === 1) return texts[0]!;
+  throw new MeshError("no_input", "client", `Cannot read ${source}: it is a folder`);
+}
+
 async function download(address: string): Promise<string> {
   if (!address.startsWith("https://")) {
     const message = `Cannot read ${address}: manifests are fetched by https:// only`;

@@ -31,7 +31,7 @@ import {
   type ControlSettings,
   GRPC_ROLES,
   type GrpcRole,
-  isPlainLoopback,
+  isOnThisMachine,
   loadControl,
 } from "./settings.ts";
 import { startWebhooks, type WebhookRole } from "./webhook/main.ts";
@@ -125,7 +125,7 @@ export async function startControl(options: StartControlOptions): Promise<Contro
     onBug,
     servers,
     names: ownNames(settings),
-    isPlaintextAllowed: (from) => isPlainLoopback(from, settings.loopbackMesh),
+    isPlaintextAllowed: (from, own) => isOnThisMachine(from, own, settings.loopbackMesh),
   };
   const identity = startIdentityRole(wiring);
   const certificates = servers.size === 0 ? undefined : startCertificates(wiring, identity);
@@ -162,7 +162,7 @@ interface Wiring extends StartControlOptions {
   /** One per role that we have. */
   readonly servers: ReadonlyMap<GrpcRole, GrpcServer>;
   readonly names: Readonly<Record<GrpcRole, string>>;
-  readonly isPlaintextAllowed: (ip: string) => boolean;
+  readonly isPlaintextAllowed: (from: string, own?: string) => boolean;
 }
 
 function startIdentityRole(wiring: Wiring): IdentityRole | undefined {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import tls from "node:tls";
@@ -10,6 +11,7 @@ import { systemClock } from "@heddle/base/clock";
 import type { MeshError } from "@heddle/base/errors";
 import { Log } from "@heddle/base/log";
 import { SERVICE_ACCOUNTS } from "@heddle/kube/types/core";
+import { parseNetwork } from "@heddle/model/network";
 import { dial } from "@heddle/net/dialer";
 import { GrpcClient } from "@heddle/net/grpc/client";
 import type { GrpcError } from "@heddle/net/grpc/error";
@@ -20,6 +22,7 @@ import type { SocketAddress } from "@heddle/net/transport";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
 import { startControl } from "./main.ts";
+import { isOnThisMachine } from "./settings.ts";
 import { ControlHost, controlSettings } from "./testing/control-host.ts";
 
 const IDENTITY = "linkerd-identity.linkerd.serviceaccount.identity.linkerd.cluster.local";
@@ -99,6 +102,29 @@ test("plaintext is for loopback only, and the loopback mesh is none", async () =
     host.control.metrics.expose(),
     /heddle_control_connections_total\{port="destination",transport="refused"\} [1-9]/,
   );
+});
+
+const ownIp = Object.values(networkInterfaces())
+  .flatMap((all) => all ?? [])
+  .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+const noIp = ownIp === undefined && "this machine has no address but loopback";
+
+test("plaintext from our own address is from this machine, as a pod's proxy passes it on", {
+  skip: noIp,
+}, async () => {
+  const env = { HEDDLE_CONTROL_LISTEN_IP: ownIp! };
+  await using here = await ControlHost.start(await ApiStore.start(), { env });
+  const address = here.address("destination");
+  assert.equal(await ask({ address, from: ownIp! }), "answered");
+});
+
+test("a client on another address of the machine, or in the loopback mesh, is not this machine", () => {
+  const mesh = parseNetwork("127.79.0.0/16");
+  assert.equal(isOnThisMachine("10.1.2.3", "10.1.2.3", mesh), true);
+  assert.equal(isOnThisMachine("10.1.2.3", "10.1.2.4", mesh), false);
+  assert.equal(isOnThisMachine("127.79.0.1", "127.79.0.1", mesh), false);
+  assert.equal(isOnThisMachine("127.0.0.1", "127.79.0.1", mesh), true);
+  assert.equal(isOnThisMachine("junk", "junk", mesh), false);
 });
 
 test("the expansion port takes no plaintext at all", async () => {

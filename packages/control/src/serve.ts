@@ -21,8 +21,8 @@ export interface GrpcPortOptions {
   readonly certificates: OwnCertificates;
   /** The name that we have for clients which ask for one that we do not have, or for none. */
   readonly serverName: string;
-  /** Whether a client at this address may speak plaintext. */
-  readonly isPlaintextAllowed: (ip: string) => boolean;
+  /** Whether a client at this address, which came to that one of ours, may speak plaintext. */
+  readonly isPlaintextAllowed: (from: string, own: string) => boolean;
   readonly log: Log;
   readonly metrics: Registry;
   readonly calls: GrpcMetrics;
@@ -127,8 +127,8 @@ export class GrpcPort implements AsyncDisposable {
   }
 
   #servePlaintext(socket: Socket): void {
-    if (!this.#options.isPlaintextAllowed(socket.remote.ip)) {
-      const state = `plaintext is for loopback only, not for ${socket.remote.ip}`;
+    if (!this.#options.isPlaintextAllowed(socket.remote.ip, socket.local.ip)) {
+      const state = `plaintext is for this machine only, not for ${socket.remote.ip}`;
       const reason = new MeshError("plaintext_refused", "client", `Cannot serve: ${state}`);
       socket.destroy(reason);
       throw reason;

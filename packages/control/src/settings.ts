@@ -219,6 +219,20 @@ export function isPlainLoopback(text: string, mesh: IpNetwork | undefined): bool
   return address !== undefined && isLoopback(address) && mesh?.contains(address) !== true;
 }
 
+/**
+ * Whether a client may speak plaintext: it is on this very machine. Another way to see that than by
+ * loopback is that both ends have one address, as when a pod's own proxy passes on what it decrypted.
+ */
+export function isOnThisMachine(
+  from: string,
+  own: string | undefined,
+  mesh: IpNetwork | undefined,
+): boolean {
+  if (isPlainLoopback(from, mesh)) return true;
+  const address = parseIp(from);
+  return from === own && address !== undefined && mesh?.contains(address) !== true;
+}
+
 function transportMode(text: string): boolean {
   if (text === "transport-header") return true;
   if (text === "transparent") return false;

@@ -207,15 +207,7 @@ export function validatorContainer(values: Values): ContainerSpec {
   const { networkValidator, proxy, disableIPv6 } = values;
   const connect = disableIPv6 ? "1.1.1.1:20001" : "[fd00::1]:20001";
   const listen = `${disableIPv6 ? "0.0.0.0" : "[::]"}:${proxy.ports.outbound}`;
-  const securityContext = {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ["ALL"] },
-    readOnlyRootFilesystem: true,
-    runAsGroup: UNPRIVILEGED_ID,
-    runAsNonRoot: true,
-    runAsUser: UNPRIVILEGED_ID,
-    seccompProfile: { type: "RuntimeDefault" },
-  };
+  const { enableSecurityContext, securityContext } = networkValidator;
   return {
     name: "linkerd-network-validator",
     image: imageOf(proxy.image, values),
@@ -229,7 +221,7 @@ export function validatorContainer(values: Values): ContainerSpec {
       ...["--timeout", networkValidator.timeout],
     ],
     ...resources(values),
-    ...(networkValidator.enableSecurityContext ? { securityContext } : {}),
+    ...(enableSecurityContext ? { securityContext } : {}),
   };
 }
 

@@ -152,11 +152,23 @@ export interface NetworkValidatorValues {
   readonly listenAddr: string;
   readonly timeout: string;
   readonly enableSecurityContext: boolean;
+  readonly securityContext: Readonly<Record<string, unknown>>;
 }
 
 const NO_RESOURCE: ResourceValues = { limit: "", request: "" };
 const TUNING: TuningValues = {
   server: { http2: { keepAliveInterval: "10s", keepAliveTimeout: "3s" } },
+};
+
+const NOBODY = 65_534;
+const UNPRIVILEGED: Readonly<Record<string, unknown>> = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"] },
+  readOnlyRootFilesystem: true,
+  runAsGroup: NOBODY,
+  runAsNonRoot: true,
+  runAsUser: NOBODY,
+  seccompProfile: { type: "RuntimeDefault" },
 };
 
 /** The stock chart's values; `version` is the control plane's own. */
@@ -193,6 +205,7 @@ export function defaultValues(version: string): Values {
       listenAddr: "",
       timeout: "10s",
       enableSecurityContext: true,
+      securityContext: UNPRIVILEGED,
     },
     debugContainer: { image: { name: "cr.l5d.io/linkerd/debug", version: "", pullPolicy: "" } },
   };
@@ -274,7 +287,8 @@ export function readValues(text: string, version: string): Values {
 }
 
 /** Maps that take any key: nothing of the defaults says what may be in them. */
-const OPEN = /^proxy\.(?:securityContext|tracing\.labels|inbound|outbound)$/;
+const OPEN =
+  /^(?:proxy\.(?:securityContext|tracing\.labels|inbound|outbound)|networkValidator\.securityContext)$/;
 
 /**
  * Lays `found` over `base`, whose types it must have. `null` leaves the default; a number where text

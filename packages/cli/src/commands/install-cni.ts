@@ -1,11 +1,11 @@
 import { parsePortRange } from "@heddle/inject/port-list";
 import { requireName } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { chartObjects, chartValues } from "../helm/chart.ts";
+import { chartObjects, chartSchema, chartValues } from "../helm/chart.ts";
 import { manifestOf } from "../helm/manifest.ts";
+import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
 import { attempt, withValueFlags } from "../helm/value-flags.ts";
-import { checkKnown } from "../install-values.ts";
 import { type GoFlags, type GoValues, parseGoFlags } from "../pflags.ts";
 import { clientVersion } from "./version.ts";
 
@@ -62,8 +62,8 @@ export const installCni: Command = {
       texts: flags["set-string"],
     });
     attempt("use these values", () => {
-      checkKnown(given, base);
       checkCniValues(given);
+      checkSchema(given, chartSchema(CHART));
     });
     const values = overlay(given, { cliVersion: `heddle/cli ${clientVersion()}` });
     const options = { namespace, service: "CLI", values } as const;

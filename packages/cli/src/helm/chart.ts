@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
+import type { HelmFunction } from "./functions.ts";
 import { renderChart } from "./render.ts";
 import { overlay, parseValues, type Values } from "./set-values.ts";
 
@@ -13,6 +14,23 @@ export interface ChartOptions {
   /** `CLI` when we render, `Helm` when Helm would. */
   readonly service: "CLI" | "Helm";
   readonly values: Readonly<Values>;
+  /** Left out where no template asks for them. */
+  readonly facts?: ChartFacts;
+}
+
+export interface Pair {
+  /** PEM. */
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** What templates ask for that is not in their values; rendering itself asks nobody. */
+export interface ChartFacts {
+  readonly nowMs: number;
+  /** Secrets of the release's namespace by name, for `lookup`. */
+  readonly secrets: ReadonlyMap<string, object>;
+  /** By host, for `genSelfSignedCert`. */
+  readonly certificates: ReadonlyMap<string, Pair>;
 }
 
 /** One of a chart's own values files. */
@@ -26,7 +44,7 @@ export function chartValues(chart: ChartName, file = "values.yaml"): Values {
  * @throws SyntaxError that names the template's file and line.
  */
 export function chartObjects(chart: ChartName, options: ChartOptions): object[] {
-  const { namespace, service, values } = options;
+  const { namespace, service, values, facts } = options;
   const folder = join(CHARTS, chart, "templates");
   const files = new Map(
     readdirSync(folder).map((name) => [
@@ -37,9 +55,43 @@ export function chartObjects(chart: ChartName, options: ChartOptions): object[] 
   const root = {
     Values: overlay(chartValues(chart), values),
     Release: { Name: chart, Namespace: namespace, Service: service },
+    Chart: chartFacts(chart),
   };
-  const objects = [...renderChart(files, root)].flatMap(([file, text]) => objectsOf(file, text));
+  const own = facts === undefined ? new Map<string, HelmFunction>() : functionsOf(facts, namespace);
+  const objects = [...renderChart(files, root, own)].flatMap(([file, text]) =>
+    objectsOf(file, text),
+  );
   return objects.sort((a, b) => rank(a) - rank(b));
+}
+
+/** The schema of a chart's values. */
+export function chartSchema(chart: ChartName): unknown {
+  return JSON.parse(readFileSync(join(CHARTS, chart, "values.schema.json"), "utf8"));
+}
+
+function chartFacts(chart: ChartName): Values {
+  const { name, version, appVersion } = chartValues(chart, "Chart.yaml");
+  return { Name: name, Version: version, AppVersion: appVersion };
+}
+
+function functionsOf(facts: ChartFacts, namespace: string): ReadonlyMap<string, HelmFunction> {
+  return new Map<string, HelmFunction>([
+    ["now", () => facts.nowMs],
+    ["unixEpoch", (nowMs) => String(Math.floor(Number(nowMs) / 1000))],
+    [
+      "lookup",
+      (_version, kind, where, name) =>
+        kind === "Secret" && where === namespace ? (facts.secrets.get(String(name)) ?? {}) : {},
+    ],
+    [
+      "genSelfSignedCert",
+      (host) => {
+        const pair = facts.certificates.get(String(host));
+        if (pair === undefined) throw new SyntaxError(`no certificate was made for ${host}`);
+        return { Cert: pair.certificate, Key: pair.key };
+      },
+    ],
+  ]);
 }
 
 /** What others need comes first, as Helm does it; kinds that are not here come last. */
@@ -59,6 +111,8 @@ const INSTALL_ORDER: readonly string[] = [
   "Deployment",
   "Job",
   "CronJob",
+  "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
 ];
 
 function rank(object: object): number {

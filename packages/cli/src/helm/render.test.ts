@@ -49,6 +49,28 @@ test("functions", () => {
   assert.equal(render("{{ toYaml .Values.m }}", { m: { b: [1], a: "x" } }), "a: x\nb:\n  - 1");
 });
 
+for (const [text, expected] of [
+  ['{{ printf "%s:%d%%" "a" 1 }}', "a:1%"],
+  ['{{ index .Values.m "b" }}', "2"],
+  ['{{ dig "m" "b" "none" .Values }} {{ dig "m" "c" "none" .Values }}', "2 none"],
+  ['{{ $m := deepCopy .Values.m }}{{ $_ := set $m "b" 9 }}{{ $m.b }}{{ .Values.m.b }}', "92"],
+  ['{{ $m := deepCopy .Values.m }}{{ $_ := unset $m "b" }}{{ toJson $m }}', '{"a":{"c":1}}'],
+  [
+    '{{ toJson (merge (dict "b" 7) .Values.m (dict "a" (dict "d" 2))) }}',
+    '{"a":{"c":1,"d":2},"b":7}',
+  ],
+  ["{{ lt 1 2 }} {{ ge 2 2 }} {{ sub 5 2 }} {{ int64 1.9 }}", "true true 3 1"],
+  ['{{ upper "a" }}{{ snakecase "keepAliveInterval" }}', "Akeep_alive_interval"],
+  ['{{ $a := fromJson "{\\"x\\": [1]}" }}{{ $a.x | toJson }}', "[1]"],
+  ['{{ b64dec "aGk=" }} {{ contains "b" "abc" }}', "hi true"],
+  ['{{ sha256sum "" }}', "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+  ['{{ tpl "{{ .Values.m.b }}!" . }}', "2!"],
+] as const) {
+  test(`functions as Helm has them: ${text}`, () => {
+    assert.equal(render(text, { m: { b: 2, a: { c: 1 } } }), expected);
+  });
+}
+
 test("comments and text with braces in strings", () => {
   assert.equal(render('{{/* no */}}{{ "}}" }}'), "}}");
 });
@@ -62,6 +84,10 @@ for (const [name, text, expected] of [
   ["what the chart refuses", '{{ fail "set x" }}', /one\.yaml:1: set x/],
   ["what the chart requires", '{{ required "set y" .Values.y }}', /one\.yaml:1: set y/],
   ["a field of a string", '{{ $a := "x" }}{{ $a.b }}', /one\.yaml:1: cannot read \.b/],
+  ["a verb without a value", '{{ printf "%s" }}', /one\.yaml:1: printf cannot print %s/],
+  ["a value without a verb", '{{ printf "x" 1 }}', /one\.yaml:1: printf has too many values/],
+  ["a prototype set", '{{ set (dict) "__proto__" 1 }}', /one\.yaml:1: "__proto__" cannot be/],
+  ["a template in a value that is none", '{{ tpl "{{ if }}" . }}', /tpl:1: a value is missing/],
   ["a map printed", "{{ .Values }}", /one\.yaml:1: cannot print a list or map/],
 ] as const) {
   test(`${name} is an error with its place`, () => {

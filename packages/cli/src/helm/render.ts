@@ -1,5 +1,5 @@
 import { messageOf } from "@heddle/base/errors";
-import { FUNCTIONS, isEmpty, textOf } from "./functions.ts";
+import { FUNCTIONS, type HelmFunction, isEmpty, textOf } from "./functions.ts";
 import {
   type Branch,
   type Expression,
@@ -15,18 +15,20 @@ const MAX_OUTPUT_CHARS = 16_000_000;
 /**
  * Renders the files of a chart, by name; those named `_…` only define. The order is by name.
  *
+ * @param own - Functions that know what a template cannot: the time, the cluster, new certificates.
  * @throws SyntaxError that names file and line, for what we do not know and for what `fail` and
  *   `required` refuse.
  */
 export function renderChart(
   files: ReadonlyMap<string, string>,
   root: Readonly<Record<string, unknown>>,
+  own: ReadonlyMap<string, HelmFunction> = new Map(),
 ): Map<string, string> {
   const defines = new Map<string, Template>();
   const templates = [...files]
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([file, text]) => parseTemplate(file, text, defines));
-  const renderer = new Renderer(defines);
+  const renderer = new Renderer(defines, own);
   const rendered = new Map<string, string>();
   for (const template of templates) {
     if (template.file.split("/").at(-1)!.startsWith("_")) continue;
@@ -60,11 +62,13 @@ interface Place {
 }
 
 class Renderer {
-  readonly #defines: ReadonlyMap<string, Template>;
+  readonly #defines: Map<string, Template>;
+  readonly #own: ReadonlyMap<string, HelmFunction>;
   #includes = 0;
 
-  constructor(defines: ReadonlyMap<string, Template>) {
+  constructor(defines: Map<string, Template>, own: ReadonlyMap<string, HelmFunction>) {
     this.#defines = defines;
+    this.#own = own;
   }
 
   render(template: Template, dot: unknown): string {
@@ -158,7 +162,8 @@ class Renderer {
     }
     const values = args.map((arg) => this.#value(arg, place));
     if (name === "include") return this.#include(textOf(values[0]), values[1]);
-    const found = FUNCTIONS.get(name);
+    if (name === "tpl") return this.#within("tpl", this.#inline(textOf(values[0])), values[1]);
+    const found = this.#own.get(name) ?? FUNCTIONS.get(name);
     if (found === undefined) throw new SyntaxError(`function "${name}" is not supported`);
     return found(...values);
   }
@@ -166,6 +171,15 @@ class Renderer {
   #include(name: string, dot: unknown): string {
     const template = this.#defines.get(name);
     if (template === undefined) throw new SyntaxError(`no template is named "${name}"`);
+    return this.#within(name, template, dot);
+  }
+
+  /** A value that is a template itself. What it defines is its own. */
+  #inline(text: string): Template {
+    return parseTemplate("tpl", text, new Map(this.#defines));
+  }
+
+  #within(name: string, template: Template, dot: unknown): string {
     if (this.#includes >= MAX_INCLUDES) throw new SyntaxError(`"${name}" includes itself`);
     this.#includes += 1;
     try {
