@@ -7,11 +7,17 @@ import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 
 export interface Need {
-  /** A program on the PATH that shows that the package is there. */
+  /** A program on the PATH, or a file's path, that shows that the package is there. */
   readonly program: string;
   readonly debian: string;
   readonly what: string;
 }
+
+/** One of the plugins that connect pods. */
+export const CNI_PLUGIN = "/usr/lib/cni/bridge";
+
+/** Runs programs for arm64. */
+export const EMULATOR = "qemu-aarch64-static";
 
 const NEEDS: readonly Need[] = [
   { program: "ip", debian: "iproute2", what: "network namespaces" },
@@ -26,6 +32,12 @@ const NEEDS: readonly Need[] = [
   { program: "pg_createcluster", debian: "postgresql", what: "a foreign TCP server and client" },
   { program: "tcpdump", debian: "tcpdump", what: "packet captures" },
   { program: "setpriv", debian: "util-linux", what: "dropping privileges" },
+  { program: "containerd", debian: "containerd", what: "pods" },
+  { program: "runc", debian: "runc", what: "pods" },
+  { program: CNI_PLUGIN, debian: "containernetworking-plugins", what: "pods' networks" },
+  { program: "conntrack", debian: "conntrack", what: "Services of pods" },
+  { program: "modprobe", debian: "kmod", what: "Services of pods" },
+  { program: EMULATOR, debian: "qemu-user-static", what: "images for arm64" },
 ];
 
 /** Debian starts services on install; this file forbids it while we install. */
@@ -77,6 +89,7 @@ function apt(args: readonly string[]): void {
 }
 
 function isOnPath(program: string): boolean {
+  if (program.startsWith("/")) return existsSync(program);
   const folders = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`.split(":");
   return folders.some((folder) => existsSync(`${folder}/${program}`));
 }

@@ -17,6 +17,7 @@ const COMMANDS = {
   conformance: ["scripts/conformance.ts"],
   bench: ["bench/main.ts"],
   soak: ["bench/soak.ts"],
+  images: ["scripts/images.ts"],
   "test:kube-api": ["scripts/kube-api.ts"],
   "demo:hosts": ["e2e/hosts/main.ts"],
 };

@@ -53,11 +53,19 @@ const TOOLS: readonly Tool[] = [
     variables: { "helm.sh/helm/v4/internal/version.version": "v4.3.1" },
   },
   { name: "etcd", folder: KUBE_FOLDER, module: "go.etcd.io/etcd/server/v3", variables: {} },
-  ...["kube-apiserver", "kube-controller-manager"].map((name) => ({
+  ...["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"].map(
+    (name) => ({
+      name,
+      folder: KUBE_FOLDER,
+      module: `k8s.io/kubernetes/cmd/${name}`,
+      variables: KUBERNETES_VARIABLES,
+    }),
+  ),
+  ...["coredns", "pause"].map((name) => ({
     name,
     folder: KUBE_FOLDER,
-    module: `k8s.io/kubernetes/cmd/${name}`,
-    variables: KUBERNETES_VARIABLES,
+    module: `./${name}`,
+    variables: {},
   })),
 ];
 
@@ -87,17 +95,18 @@ export async function provideTools(): Promise<void> {
   for (const tool of absent) build(tool);
 }
 
-/** Changes with the pinned versions, so that an upgrade is built. */
-function stampOf(folder: string): string {
+/** Changes with the pinned versions, and with a source of ours, so that an upgrade is built. */
+function stampOf({ folder, module }: Tool): string {
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(folder, file)));
+  const own = module.startsWith("./") ? [join(module, "main.go")] : [];
+  for (const file of ["go.mod", "go.sum", ...own]) hash.update(readFileSync(join(folder, file)));
   return hash.digest("hex").slice(0, 16);
 }
 
-function isBuilt({ name, folder }: Tool): boolean {
-  const path = toolPath(name);
+function isBuilt(tool: Tool): boolean {
+  const path = toolPath(tool.name);
   if (!existsSync(path) || !existsSync(`${path}.stamp`)) return false;
-  return readFileSync(`${path}.stamp`, "utf8").trim() === stampOf(folder);
+  return readFileSync(`${path}.stamp`, "utf8").trim() === stampOf(tool);
 }
 
 /** Why Go cannot build, if so. */
@@ -113,7 +122,8 @@ function goProblem(): string | undefined {
 }
 
 /** Under a name of its own until it is whole, so that two runs do not disturb each other. */
-function build({ name, folder, module, variables }: Tool): void {
+function build(tool: Tool): void {
+  const { name, folder, module, variables } = tool;
   const path = toolPath(name);
   const next = `${path}.${process.pid}`;
   const flags = [
@@ -137,7 +147,7 @@ function build({ name, folder, module, variables }: Tool): void {
     return;
   }
   renameSync(next, path);
-  writeFileSync(`${path}.stamp`, `${stampOf(folder)}\n`);
+  writeFileSync(`${path}.stamp`, `${stampOf(tool)}\n`);
   console.log(`built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
 

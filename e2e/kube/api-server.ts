@@ -22,10 +22,10 @@ const CONTROLLERS = [
 ] as const;
 
 /** The last thing that an API server makes when it starts, and that controllers cannot do without. */
-const LAST_ROLE =
+export const LAST_ROLE =
   "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings/system::extension-apiserver-authentication-reader";
 
-const READY_MS = 120_000;
+export const READY_MS = 120_000;
 
 export interface KubeApi extends AsyncDisposable {
   /** An administrator's. */
@@ -67,7 +67,8 @@ export async function startKubeApi(
   return { kubeconfigPath, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-function etcdFlags(data: string, client: string, peer: string): Record<string, string> {
+/** Of an etcd on loopback that need not survive its machine. */
+export function etcdFlags(data: string, client: string, peer: string): Record<string, string> {
   return {
     "data-dir": data,
     "listen-client-urls": client,
@@ -79,7 +80,8 @@ function etcdFlags(data: string, client: string, peer: string): Record<string, s
   };
 }
 
-function apiserverFlags(pki: string, port: number, etcd: string): Record<string, string> {
+/** Of an API server on loopback, with what `writePki` wrote. */
+export function apiserverFlags(pki: string, port: number, etcd: string): Record<string, string> {
   return {
     "etcd-servers": etcd,
     "bind-address": "127.0.0.1",
@@ -108,7 +110,8 @@ function apiserverFlags(pki: string, port: number, etcd: string): Record<string,
   };
 }
 
-function managerFlags(pki: string, port: number): Record<string, string> {
+/** Of the controllers that a store without nodes needs. */
+export function managerFlags(pki: string, port: number): Record<string, string> {
   const kubeconfig = join(pki, "controllers.kubeconfig");
   return {
     kubeconfig,
@@ -127,7 +130,8 @@ function managerFlags(pki: string, port: number): Record<string, string> {
   };
 }
 
-async function answers(call: Promise<unknown>): Promise<boolean> {
+/** Whether a server is there that answers a call. */
+export async function answers(call: Promise<unknown>): Promise<boolean> {
   try {
     await call;
     return true;

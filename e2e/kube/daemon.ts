@@ -28,6 +28,13 @@ export class Daemon implements AsyncDisposable {
     this.#ended.catch(() => undefined);
   }
 
+  /** @throws Error if the program could not be started. */
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw this.#failure("not started");
+    return pid;
+  }
+
   /**
    * Asks until `isReady` says yes.
    *

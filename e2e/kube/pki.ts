@@ -7,6 +7,8 @@ import { type SanEntry, TestCa } from "@heddle/testkit/ca";
 const USERS = [
   { file: "admin", user: "admin", group: "system:masters" },
   { file: "controllers", user: "system:kube-controller-manager", group: "" },
+  { file: "scheduler", user: "system:kube-scheduler", group: "" },
+  { file: "proxy", user: "system:kube-proxy", group: "" },
 ] as const;
 
 const SERVER_NAMES: readonly SanEntry[] = [
@@ -16,16 +18,28 @@ const SERVER_NAMES: readonly SanEntry[] = [
   { dns: "kubernetes.default.svc" },
   { dns: "kubernetes.default.svc.cluster.local" },
   { ip: "127.0.0.1" },
+  // The Service `kubernetes`: the first of the network of Services.
+  { ip: "10.96.0.1" },
 ];
 
-/** Writes a CA, the API server's certificates and keys, and a kubeconfig for each user. */
-export async function writePki(folder: string, serverUrl: string): Promise<void> {
+/** A node that joins: its kubelet is a client of the API server, and a server to it. */
+export interface NodeNames {
+  readonly name: string;
+  readonly ip: string;
+}
+
+/**
+ * Writes a CA, the API server's certificates and keys, and a kubeconfig for each user, and for the
+ * kubelet of `node`, on whose address the API server is found, too.
+ */
+export async function writePki(folder: string, serverUrl: string, node?: NodeNames): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const write = (name: string, text: string): void =>
     writeFileSync(join(folder, name), text, { mode: 0o600 });
   const ca = await TestCa.root("kubernetes-ca");
   write("ca.crt", ca.pem);
-  const server = await ca.leaf({ commonName: "kube-apiserver", sans: SERVER_NAMES });
+  const own = node === undefined ? [] : [{ ip: node.ip }];
+  const server = await ca.leaf({ commonName: "kube-apiserver", sans: [...SERVER_NAMES, ...own] });
   write("apiserver.crt", server.pem);
   write("apiserver.key", server.keyPem);
   const front = await ca.leaf({ commonName: "front-proxy" });
@@ -43,6 +57,15 @@ export async function writePki(folder: string, serverUrl: string): Promise<void>
       write("admin.key", leaf.keyPem);
     }
   }
+  if (node === undefined) return;
+  const kubelet = await ca.leaf({
+    commonName: `system:node:${node.name}`,
+    organization: "system:nodes",
+    sans: [{ dns: node.name }, { ip: node.ip }],
+  });
+  write("kubelet.crt", kubelet.pem);
+  write("kubelet.key", kubelet.keyPem);
+  write("kubelet.kubeconfig", kubeconfig(serverUrl, ca.pem, kubelet.pem, kubelet.keyPem));
 }
 
 function kubeconfig(server: string, ca: string, cert: string, key: string): string {

@@ -175,7 +175,8 @@ function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
 /** A process that runs for long would keep to itself, until its end, what it has compiled. */
 const FLUSH_COMPILED_MS = 1_500;
 
-if (import.meta.main) {
+/** Runs one command line as this process; images have programs that stand for one command each. */
+export async function main(args: readonly string[]): Promise<void> {
   setTimeout(() => flushCompileCache(), FLUSH_COMPILED_MS).unref();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
@@ -186,7 +187,7 @@ if (import.meta.main) {
   }
   quietOnClosedPipe(process.stdout);
   quietOnClosedPipe(process.stderr);
-  process.exitCode = await runCli(process.argv.slice(2), {
+  process.exitCode = await runCli(args, {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     env: (name) => process.env[name],
@@ -195,3 +196,5 @@ if (import.meta.main) {
     clock: systemClock,
   });
 }
+
+if (import.meta.main) await main(process.argv.slice(2));

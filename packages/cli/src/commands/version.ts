@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import manifest from "../../package.json" with { type: "json" };
 import type { Command } from "../command.ts";
 
 export const version: Command = {
@@ -22,6 +22,5 @@ export const version: Command = {
 
 /** The one version of all packages. */
 export function clientVersion(): string {
-  const manifest = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
+  return manifest.version;
 }

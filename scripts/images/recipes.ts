@@ -1,0 +1,77 @@
+/** What each image holds, and as whom it runs. */
+
+/** A program in the image that stands for a command of ours. */
+export interface Alias {
+  readonly path: string;
+  readonly command: string;
+  /** Keeps NET_ADMIN and NET_RAW for it and what it runs, where its container has them. */
+  readonly isNetAdmin?: boolean;
+}
+
+export interface Recipe {
+  readonly name: string;
+  /** Of the CLI; empty: none of our code is in it. */
+  readonly commands: readonly string[];
+  readonly packages: readonly string[];
+  /** Of the packages, each with the libraries that it is linked with. */
+  readonly files: readonly (string | RegExp)[];
+  /** Of our own making: path to target. */
+  readonly links: Readonly<Record<string, string>>;
+  readonly aliases: readonly Alias[];
+  readonly user: string;
+  readonly entrypoint: readonly string[];
+  readonly command: readonly string[];
+}
+
+/** How an image starts what is ours. */
+export const NODE_COMMAND: readonly string[] = [
+  "/usr/bin/node",
+  "--disable-warning=ExperimentalWarning",
+];
+const HEDDLE = [...NODE_COMMAND, "/usr/lib/heddle/heddle.mjs"];
+
+export const RECIPES: readonly Recipe[] = [
+  {
+    // Linkerd's pods start the rules, the validator and the wait from their proxy's image, too.
+    name: "proxy",
+    commands: ["proxy", "version"],
+    // For the hook that lets a proxy outlive its application.
+    packages: ["coreutils"],
+    files: ["usr/bin/sleep"],
+    links: {},
+    aliases: [],
+    user: "2102:2102",
+    entrypoint: HEDDLE,
+    command: ["proxy"],
+  },
+  {
+    name: "control",
+    commands: ["control", "version"],
+    packages: [],
+    files: [],
+    links: {},
+    aliases: [],
+    user: "2103:2103",
+    entrypoint: HEDDLE,
+    command: ["control"],
+  },
+  {
+    // For people who look into a pod's network; a shell, and nothing that runs by itself.
+    name: "debug",
+    commands: [],
+    packages: ["busybox-static", "ca-certificates", "curl", "iproute2", "iptables", "tcpdump"],
+    files: [
+      "usr/bin/busybox",
+      "usr/bin/curl",
+      "usr/bin/tcpdump",
+      /^usr\/bin\/(?:ip|ss)$/,
+      /^usr\/sbin\/(?:xtables-nft-multi|ip6?tables-nft(?:-save)?)$/,
+      /^usr\/lib\/[^/]+\/xtables\/[^/]+\.so$/,
+    ],
+    links: { "usr/bin/sh": "busybox" },
+    aliases: [],
+    user: "0:0",
+    entrypoint: [],
+    command: ["/bin/busybox", "sleep", "infinity"],
+  },
+];
