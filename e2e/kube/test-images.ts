@@ -23,7 +23,7 @@ export function writeTestImages(folder: string): string[] {
   const images: readonly (readonly [string, readonly string[], TarEntry[]])[] = [
     [PAUSE_IMAGE, ["/pause"], [tool("pause")]],
     [COREDNS_IMAGE, ["/coredns"], [tool("coredns")]],
-    [BUSYBOX_IMAGE, ["/bin/sh"], busybox(pool)],
+    [BUSYBOX_IMAGE, [], busybox(pool)],
     [CURL_IMAGE, ["/usr/bin/curl"], [...busybox(pool), ...picked(pool, ["usr/bin/curl"])]],
     [NGINX_IMAGE, ["/usr/sbin/nginx", "-g", "daemon off;"], nginx(pool)],
   ];

@@ -1,6 +1,9 @@
 /** OCI images as archives: https://github.com/opencontainers/image-spec */
 import { createHash } from "node:crypto";
-import { gzipSync } from "node:zlib";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { cacheDir } from "../tools.ts";
 import { encodeTar, type TarEntry } from "./tar.ts";
 
 export type Architecture = "amd64" | "arm64";
@@ -31,12 +34,29 @@ export interface Image {
 
 /** Images have no time of their own: it would be the only thing to differ between two builds. */
 const CREATED = "1970-01-01T00:00:00Z";
+const KEPT_FROM_BYTES = 32 << 20;
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export function newLayer(comment: string, entries: readonly TarEntry[]): Layer {
   const tar = encodeTar(entries);
+  const diffId = digestOf(tar);
+  const blob = compressed(tar, diffId);
+  return { blob, digest: digestOf(blob), diffId, size: tar.length, comment };
+}
+
+/** Compressing Node takes many seconds, and it is the same for months: it is kept by its digest. */
+function compressed(tar: Buffer, diffId: string): Buffer {
+  const path = join(cacheDir(), "layers", `${diffId.replace("sha256:", "")}.gz`);
+  if (existsSync(path)) {
+    const kept = readFileSync(path);
+    if (digestOf(gunzipSync(kept)) === diffId) return kept;
+  }
   const blob = gzipSync(tar, { level: 6 });
-  return { blob, digest: digestOf(blob), diffId: digestOf(tar), size: tar.length, comment };
+  if (tar.length < KEPT_FROM_BYTES) return blob;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.${process.pid}`, blob);
+  renameSync(`${path}.${process.pid}`, path);
+  return blob;
 }
 
 /** The archive that `ctr images import`, `docker load`, `podman load` and `skopeo` take. */
