@@ -33,6 +33,8 @@ export interface MemberOptions {
   /** The application: command and arguments, and variables beside our own. */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Starts the proxy. Default: this CLI. */
+  readonly proxyCommand?: readonly string[];
   /** For keys and tokens. */
   readonly folder: string;
   readonly log: Log;
@@ -76,12 +78,13 @@ export async function startMember(options: MemberOptions): Promise<Member> {
   writeFileSync(tokenFile, token, { mode: 0o600 });
   const identity = serviceAccountIdentity(settings, namespace, serviceAccount);
   const path = { PATH: process.env["PATH"] ?? "" };
-  const { command, args } = selfCommand();
+  const self = selfCommand();
+  const proxyCommand = options.proxyCommand ?? [self.command, ...self.args, "proxy"];
   const proxy = new Supervised(
     {
       name: `${name} proxy`,
-      command,
-      args: [...args, "proxy"],
+      command: proxyCommand[0]!,
+      args: proxyCommand.slice(1),
       env: {
         ...path,
         ...compileCache(),
