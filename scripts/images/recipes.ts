@@ -34,12 +34,25 @@ export const RECIPES: readonly Recipe[] = [
   {
     // Linkerd's pods start the rules, the validator and the wait from their proxy's image, too.
     name: "proxy",
-    commands: ["proxy", "version"],
-    // For the hook that lets a proxy outlive its application.
-    packages: ["coreutils"],
-    files: ["usr/bin/sleep"],
-    links: {},
-    aliases: [],
+    commands: ["init", "network-validator", "proxy", "version"],
+    // `sleep` is for the hook that lets a proxy outlive its application.
+    packages: ["coreutils", "iptables", "nftables"],
+    files: [
+      "usr/bin/sleep",
+      "usr/sbin/nft",
+      /^usr\/sbin\/ip6?tables-(?:legacy|nft)(?:-save|-restore)?$/,
+      /^usr\/lib\/[^/]+\/xtables\/[^/]+\.so$/,
+    ],
+    links: Object.fromEntries(
+      ["iptables", "iptables-save", "ip6tables", "ip6tables-save"].map((name) => [
+        `usr/sbin/${name}`,
+        name.replace("tables", "tables-nft"),
+      ]),
+    ),
+    aliases: [
+      { path: "usr/lib/linkerd/linkerd2-proxy-init", command: "init", isNetAdmin: true },
+      { path: "usr/lib/linkerd/linkerd2-network-validator", command: "network-validator" },
+    ],
     user: "2102:2102",
     entrypoint: HEDDLE,
     command: ["proxy"],
