@@ -15,6 +15,7 @@ import {
   READY_MS,
 } from "./api-server.ts";
 import { Daemon } from "./daemon.ts";
+import { type Ended, ended, output } from "./ended.ts";
 import { Passage } from "./gate.ts";
 import { newCgroup, newNodeFolder, removeCgroup, sweep } from "./leftovers.ts";
 import { Namespaces } from "./namespaces.ts";
@@ -47,6 +48,8 @@ export interface KubeNode extends AsyncDisposable {
    * @throws what it said if it failed.
    */
   exec(program: readonly string[], input?: string): Promise<string>;
+  /** The same, for a program that may fail. */
+  ended(program: readonly string[], input?: string): Promise<Ended>;
   /** Makes a port of the node's network reachable from here. @returns `127.0.0.1:PORT`. */
   reach(host: string, port: number): Promise<string>;
   /** Gives the node images, from OCI archives. */
@@ -91,8 +94,10 @@ export async function startKubeNode(): Promise<KubeNode> {
   const reach = async (host: string, port: number): Promise<string> =>
     parts.use(await Passage.open(gatePath, host, port)).address;
   const kubeconfigPath = writeOuterKubeconfig(folder, await reach("127.0.0.1", 6443));
-  const exec = (program: readonly string[], input?: string): Promise<string> =>
-    namespaces.exec([...environment(folder), ...program], input);
+  const inside = (program: readonly string[]): string[] =>
+    namespaces.command([...environment(folder), ...program]);
+  const exec = (program: readonly string[], input = ""): Promise<string> =>
+    output(inside(program), { input });
 
   const containerd = run("containerd", ["containerd", "-c", join(folder, "containerd.toml")]);
   const importImages = async (archives: readonly string[]): Promise<void> => {
@@ -112,6 +117,7 @@ export async function startKubeNode(): Promise<KubeNode> {
   return {
     kubeconfigPath,
     exec,
+    ended: (program, input = "") => ended(inside(program), { input }),
     reach: async (host, port) => all.use(await Passage.open(gatePath, host, port)).address,
     importImages,
     [Symbol.asyncDispose]: () => all.disposeAsync(),

@@ -1,0 +1,24 @@
+import { after, before } from "node:test";
+import { MeshNode } from "./kube/mesh-node.ts";
+import { nodeProblem } from "./kube/node.ts";
+import { basicTests } from "./kube/pods/basics.ts";
+
+const skip = nodeProblem();
+let node: MeshNode | undefined;
+
+before(async () => {
+  if (skip !== false) return;
+  node = await MeshNode.start();
+  await node.install("--set", "proxy.image.name=heddle/proxy");
+});
+
+after(async () => {
+  await node?.[Symbol.asyncDispose]();
+});
+
+function mesh(): MeshNode {
+  if (node === undefined) throw new Error("The node has not started");
+  return node;
+}
+
+basicTests(mesh, skip);
