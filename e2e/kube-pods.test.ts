@@ -1,6 +1,7 @@
 import { after, before } from "node:test";
 import { MeshNode } from "./kube/mesh-node.ts";
 import { nodeProblem } from "./kube/node.ts";
+import { authorizationTests } from "./kube/pods/authorization.ts";
 import { basicTests } from "./kube/pods/basics.ts";
 
 const skip = nodeProblem();
@@ -22,3 +23,4 @@ function mesh(): MeshNode {
 }
 
 basicTests(mesh, skip);
+authorizationTests(mesh, skip);

@@ -70,6 +70,23 @@ export class MeshNode implements AsyncDisposable {
     await this.kubectl(["apply", "-f", "-"], JSON.stringify(list));
   }
 
+  /** Has these while `body` runs. */
+  async with(items: readonly object[], body: () => Promise<void>): Promise<void> {
+    await this.apply(...items);
+    try {
+      await body();
+    } finally {
+      const list = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+      await this.kubectl(["delete", "--ignore-not-found", "-f", "-"], list);
+    }
+  }
+
+  /** The status that curl of a Deployment gets of a URL; 000 if it gets no answer. */
+  async status(namespace: string, app: string, url: string): Promise<string> {
+    const flags = ["-s", "-o", "/dev/null", "--max-time", "5", "-w", "%{http_code}"];
+    return (await this.run(namespace, app, ["curl", ...flags, url])).out;
+  }
+
   /** @returns when all replicas of these Deployments are ready. */
   async ready(namespace: string, ...deployments: readonly string[]): Promise<void> {
     for (const name of deployments) {

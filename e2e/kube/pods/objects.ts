@@ -20,17 +20,25 @@ export function namespace(name: string, annotations: Annotations = {}): object {
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, annotations } };
 }
 
+/** Says that a pod of a meshed namespace shall not be meshed. */
+export const PLAIN = { "linkerd.io/inject": "disabled" } as const;
+
 /** A namespace all of whose pods are meshed. */
 export function meshed(name: string, annotations: Annotations = {}): object {
   return namespace(name, { "linkerd.io/inject": "enabled", ...annotations });
 }
 
-/** nginx on port 80, with its own account. */
-export function nginx(namespace: string, name: string, options: AppOptions = {}): object[] {
+/** nginx on port 80, with its own account. Unless told otherwise it is probed by HTTP. */
+export function nginx(
+  namespace: string,
+  name: string,
+  options: AppOptions & { readonly isProbed?: boolean } = {},
+): object[] {
+  const probe = { httpGet: { path: "/healthy", port: 80 }, periodSeconds: 1 };
   return app(namespace, name, options, {
     image: NGINX_IMAGE,
     ports: [{ containerPort: 80 }],
-    readinessProbe: { httpGet: { path: "/healthy", port: 80 }, periodSeconds: 1 },
+    ...(options.isProbed === false ? {} : { readinessProbe: probe }),
   });
 }
 
