@@ -3,6 +3,9 @@ import { MeshNode } from "./kube/mesh-node.ts";
 import { nodeProblem } from "./kube/node.ts";
 import { authorizationTests } from "./kube/pods/authorization.ts";
 import { basicTests } from "./kube/pods/basics.ts";
+import { injectionTests } from "./kube/pods/injection.ts";
+import { protocolTests } from "./kube/pods/protocols.ts";
+import { wayTests } from "./kube/pods/ways.ts";
 
 const skip = nodeProblem();
 let node: MeshNode | undefined;
@@ -23,4 +26,7 @@ function mesh(): MeshNode {
 }
 
 basicTests(mesh, skip);
+injectionTests(mesh, skip);
+protocolTests(mesh, skip);
+wayTests(mesh, skip);
 authorizationTests(mesh, skip);

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "@heddle/cli/mesh";
 import { KubeClient } from "@heddle/kube/client";
@@ -8,6 +7,7 @@ import { PODS, type Pod } from "@heddle/kube/types/core";
 import { writeImages } from "../../scripts/images.ts";
 import { ROOT } from "../../scripts/test-suites.ts";
 import { type Ended, output } from "./ended.ts";
+import { newNodeFolder } from "./leftovers.ts";
 import { type KubeNode, startKubeNode } from "./node.ts";
 import { ARCHITECTURE } from "./test-images.ts";
 
@@ -30,7 +30,7 @@ export class MeshNode implements AsyncDisposable {
 
   static async start(): Promise<MeshNode> {
     await using parts = new AsyncDisposableStack();
-    const folder = mkdtempSync(join(tmpdir(), "heddle-pods-"));
+    const folder = newNodeFolder();
     parts.defer(() => rmSync(folder, { recursive: true, force: true }));
     const names = ["proxy", "control"];
     const archives = await writeImages({ architectures: [ARCHITECTURE], names, folder });

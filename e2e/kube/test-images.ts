@@ -95,7 +95,9 @@ http {
 
 function nginx(pool: Pool): TarEntry[] {
   return [
-    ...picked(pool, ["usr/sbin/nginx"]),
+    // With something to ask it by, from within.
+    ...busybox(pool),
+    ...picked(pool, ["usr/bin/curl", "usr/sbin/nginx"]),
     ...["var", "var/log", "var/log/nginx", "etc/nginx"].map(folder),
     text("etc/nginx/nginx.conf", NGINX_CONF),
   ];

@@ -22,8 +22,8 @@ const CLIENTS = ["curl", "plain", "other"] as const;
 
 interface Case {
   readonly title: string;
-  /** @param blessed - The address of `plain`. */
-  readonly items: (blessed: string) => readonly object[];
+  /** @param blessed - The address of `plain`. @param own - The address of `curl`. */
+  readonly items: (blessed: string, own: string) => readonly object[];
   /** What each of `CLIENTS` gets. */
   readonly expected: readonly [string, string, string];
 }
@@ -61,13 +61,13 @@ const CASES: readonly Case[] = [
   },
   {
     title: "[E209] network and identity are wanted together",
-    items: (ip) => [
+    items: (ip, own) => [
       server(AT),
       EVERYBODY,
-      network(AT, ip),
+      network(AT, ip, own),
       authorization(AT, "one", SERVER, [NETWORK, MESH]),
     ],
-    expected: ["403", "403", "403"],
+    expected: ["200", "403", "403"],
   },
   {
     title: "[E210] of two policies either suffices",
@@ -100,14 +100,14 @@ const CASES: readonly Case[] = [
   },
   {
     title: "[E228] a ServerAuthorization wants address and identity together",
-    items: (ip) => [
+    items: (ip, own) => [
       server(AT),
       serverAuthorization(AT, "one", {
-        networks: [{ cidr: ip }],
+        networks: [{ cidr: ip }, { cidr: own }],
         meshTLS: { identities: ["*"] },
       }),
     ],
-    expected: ["403", "403", "403"],
+    expected: ["200", "403", "403"],
   },
   {
     title: "[E229] of two ServerAuthorizations either suffices",
@@ -150,8 +150,9 @@ export function authorizationTests(mesh: () => MeshNode, skip: string | false): 
   for (const { title, items, expected } of CASES) {
     test(title, { skip }, async () => {
       await start();
-      const blessed = (await mesh().pod(AT, "plain")).status?.podIP;
-      await mesh().with(items(`${blessed}/32`), () => expect("/", expected));
+      const [blessed, own] = [await mesh().pod(AT, "plain"), await mesh().pod(AT, "curl")];
+      const made = items(`${blessed.status?.podIP}/32`, `${own.status?.podIP}/32`);
+      await mesh().with(made, () => expect("/", expected));
     });
   }
 

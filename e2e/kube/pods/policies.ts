@@ -34,9 +34,9 @@ export function meshTls(namespace: string, spec: object): object {
   return object("v1alpha1", "MeshTLSAuthentication", namespace, "mesh", spec);
 }
 
-export function network(namespace: string, cidr: string): object {
+export function network(namespace: string, ...cidrs: readonly string[]): object {
   return object("v1alpha1", "NetworkAuthentication", namespace, "network", {
-    networks: [{ cidr }],
+    networks: cidrs.map((cidr) => ({ cidr })),
   });
 }
 
