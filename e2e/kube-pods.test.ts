@@ -5,6 +5,8 @@ import { authorizationTests } from "./kube/pods/authorization.ts";
 import { basicTests } from "./kube/pods/basics.ts";
 import { injectionTests } from "./kube/pods/injection.ts";
 import { protocolTests } from "./kube/pods/protocols.ts";
+import { routingTests } from "./kube/pods/routing.ts";
+import { ruleTests } from "./kube/pods/rules.ts";
 import { wayTests } from "./kube/pods/ways.ts";
 
 const skip = nodeProblem();
@@ -27,6 +29,8 @@ function mesh(): MeshNode {
 
 basicTests(mesh, skip);
 injectionTests(mesh, skip);
+ruleTests(mesh, skip);
+routingTests(mesh, skip);
 protocolTests(mesh, skip);
 wayTests(mesh, skip);
 authorizationTests(mesh, skip);

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { clientVersion } from "@heddle/cli/commands/version";
 import { eventually } from "@heddle/cli/mesh";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
@@ -19,6 +20,8 @@ const WAIT = "--timeout=120s";
 /** A node on which our control plane runs, from our own chart and our own images. */
 export class MeshNode implements AsyncDisposable {
   readonly client: KubeClient;
+  /** Of our images. */
+  readonly version: string = clientVersion();
   readonly #node: KubeNode;
   readonly #parts: AsyncDisposableStack;
 

@@ -86,6 +86,9 @@ http {
   scgi_temp_path /tmp/scgi;
   server {
     listen 80;
+    location /fail {
+      return 500;
+    }
     location / {
       return 200 "nginx at $server_addr\\n";
     }

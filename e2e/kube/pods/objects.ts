@@ -79,7 +79,12 @@ export function service(
   };
 }
 
-export function job(namespace: string, name: string, container: Container): object[] {
+export function job(
+  namespace: string,
+  name: string,
+  container: Container,
+  volumes: readonly object[] = [],
+): object[] {
   return [
     account(namespace, name),
     {
@@ -94,6 +99,7 @@ export function job(namespace: string, name: string, container: Container): obje
             serviceAccountName: name,
             restartPolicy: "Never",
             containers: [{ name, ...container }],
+            volumes,
           },
         },
       },
