@@ -5,6 +5,7 @@ import { CAPABILITIES, permitted } from "./capabilities.ts";
 import { Contents } from "./contents.ts";
 import { debianPool, type Pool } from "./debian.ts";
 import { type Architecture, type Image, type Layer, newLayer } from "./oci.ts";
+import { PLUGIN_NODE, pluginFiles } from "./plugin.ts";
 import { type Alias, NODE_COMMAND, type Recipe } from "./recipes.ts";
 import { nodeFolder, nodeVersion } from "./runtime.ts";
 import type { TarEntry } from "./tar.ts";
@@ -43,7 +44,12 @@ export class ImageMaker {
     ]);
     const contents = new Contents(pool);
     for (const entry of base()) contents.add(entry);
-    if (hasCode) for (const entry of this.#node()) contents.add(entry);
+    if (recipe.hasPlugin === true) {
+      for (const entry of await pluginFiles(nodeFolder(this.#architecture), pool)) {
+        contents.add(entry);
+      }
+    }
+    if (hasCode) for (const entry of this.#node(recipe.hasPlugin === true)) contents.add(entry);
     const name = hasCode ? `Node ${nodeVersion()} and what it is linked with` : "users and folders";
     const layers = [this.#layer(name, contents.layer())];
     if (needsPrivileges) {
@@ -87,11 +93,14 @@ export class ImageMaker {
     return layer;
   }
 
-  #node(): TarEntry[] {
+  /** @param hasPlugin - The plugin has Node already, and once is enough. */
+  #node(hasPlugin: boolean): TarEntry[] {
     const folder = nodeFolder(this.#architecture);
     const read = (name: string): Buffer => readFileSync(join(folder, name));
     return [
-      { type: "file", path: "usr/bin/node", mode: 0o755, data: read("bin/node") },
+      hasPlugin
+        ? { type: "link", path: "usr/bin/node", mode: 0o777, target: `/${PLUGIN_NODE}` }
+        : { type: "file", path: "usr/bin/node", mode: 0o755, data: read("bin/node") },
       { type: "file", path: "usr/share/doc/node/LICENSE", mode: 0o644, data: read("LICENSE") },
     ];
   }
@@ -147,7 +156,7 @@ function aliasFile({ path, command, isNetAdmin }: Alias): TarEntry {
   const lines = [
     `#!${isNetAdmin === true ? keep : ""}${NODE_COMMAND.join(" ")}`,
     `import { main } from "/${BUNDLE_FOLDER}/heddle.mjs";`,
-    `await main([${JSON.stringify(command)}, ...process.argv.slice(2)]);`,
+    `await main(${JSON.stringify(command.split(" "))}.concat(process.argv.slice(2)));`,
   ];
   return { type: "file", path, mode: 0o755, data: Buffer.from(`${lines.join("\n")}\n`) };
 }

@@ -3,6 +3,7 @@
 /** A program in the image that stands for a command of ours. */
 export interface Alias {
   readonly path: string;
+  /** With its first arguments, if any. */
   readonly command: string;
   /** Keeps NET_ADMIN and NET_RAW for it and what it runs, where its container has them. */
   readonly isNetAdmin?: boolean;
@@ -18,6 +19,8 @@ export interface Recipe {
   /** Of our own making: path to target. */
   readonly links: Readonly<Record<string, string>>;
   readonly aliases: readonly Alias[];
+  /** Whether it holds what its installer copies to nodes, Node included. */
+  readonly hasPlugin?: boolean;
   readonly user: string;
   readonly entrypoint: readonly string[];
   readonly command: readonly string[];
@@ -67,6 +70,19 @@ export const RECIPES: readonly Recipe[] = [
     user: "2103:2103",
     entrypoint: HEDDLE,
     command: ["control"],
+  },
+  {
+    // Root, since it writes to its node; the shell is for the chart's hook.
+    name: "cni-plugin",
+    commands: ["cni", "version"],
+    packages: ["coreutils", "dash"],
+    files: ["usr/bin/dash", "usr/bin/sleep"],
+    links: { "usr/bin/sh": "dash" },
+    aliases: [{ path: "usr/lib/linkerd/linkerd-cni-repair-controller", command: "cni repair" }],
+    hasPlugin: true,
+    user: "0:0",
+    entrypoint: HEDDLE,
+    command: ["cni", "install"],
   },
   {
     // For people who look into a pod's network; a shell, and nothing that runs by itself.
