@@ -77,11 +77,13 @@ test("npm run images writes the same bytes again, for both architectures", { ski
   for (const name of ["debian", "node"]) {
     if (existsSync(join(cacheDir(), name))) symlinkSync(join(cacheDir(), name), join(cache, name));
   }
-  writeImages("second", cache, ...IMAGES);
-  const names = readdirSync(join(folder, "first")).sort();
+  // The plugin's is made as these are, and would cost another minute.
+  const again = IMAGES.filter((name) => name !== "cni-plugin");
+  writeImages("second", cache, ...again);
+  const names = readdirSync(join(folder, "second")).sort();
   assert.deepEqual(
     names,
-    IMAGES.flatMap((name) => [`${name}-amd64.tar`, `${name}-arm64.tar`]),
+    again.flatMap((name) => [`${name}-amd64.tar`, `${name}-arm64.tar`]),
   );
   for (const name of names) {
     const [first, second] = ["first", "second"].map((run) => readFileSync(join(folder, run, name)));

@@ -1,15 +1,17 @@
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientVersion } from "@heddle/cli/commands/version";
 import { eventually } from "@heddle/cli/mesh";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
 import { PODS, type Pod } from "@heddle/kube/types/core";
+import { TestCa } from "@heddle/testkit/ca";
 import { writeImages } from "../../scripts/images.ts";
 import { ROOT } from "../../scripts/test-suites.ts";
 import { type Ended, output } from "./ended.ts";
 import { newNodeFolder } from "./leftovers.ts";
 import { type KubeNode, startKubeNode } from "./node.ts";
+import { OUTSIDE_IP } from "./node-config.ts";
 import { ARCHITECTURE } from "./test-images.ts";
 
 /** What is waited for comes, or the file's own time is over. */
@@ -22,10 +24,17 @@ export class MeshNode implements AsyncDisposable {
   readonly client: KubeClient;
   /** Of our images. */
   readonly version: string = clientVersion();
+  readonly #folder: string;
   readonly #node: KubeNode;
   readonly #parts: AsyncDisposableStack;
 
-  private constructor(node: KubeNode, client: KubeClient, parts: AsyncDisposableStack) {
+  private constructor(
+    folder: string,
+    node: KubeNode,
+    client: KubeClient,
+    parts: AsyncDisposableStack,
+  ) {
+    this.#folder = folder;
     this.#node = node;
     this.client = client;
     this.#parts = parts;
@@ -42,7 +51,7 @@ export class MeshNode implements AsyncDisposable {
     const cluster = loadKubeconfig({ paths: [node.kubeconfigPath] });
     const client = parts.use(new KubeClient({ cluster }));
     const all = parts.move();
-    return new MeshNode(node, client, all);
+    return new MeshNode(folder, node, client, all);
   }
 
   /** `heddle …`, with our kubeconfig. @returns what it printed. */
@@ -60,6 +69,18 @@ export class MeshNode implements AsyncDisposable {
     await this.kubectl(["apply", "-f", "-"], await this.heddle("install", ...flags));
     const wanted = ["wait", "--for=condition=Available", "deployment", "--all", WAIT];
     await this.kubectl(["-n", "linkerd", ...wanted]);
+  }
+
+  /** A server that is not in the cluster. @returns when it listens. */
+  async startOutside(): Promise<void> {
+    const leaf = await (await TestCa.root()).leaf({ sans: [{ dns: "outside.test" }] });
+    const [certificate, key] = ["crt", "key"].map((end) => join(this.#folder, `outside.${end}`));
+    writeFileSync(certificate!, leaf.pem);
+    writeFileSync(key!, leaf.keyPem);
+    const script = join(import.meta.dirname, "outside.ts");
+    const program = [process.execPath, script, OUTSIDE_IP, certificate!, key!];
+    const server = this.#node.start("outside", program);
+    await server.until(async () => server.said().includes("listening"), 30_000);
   }
 
   /** @returns what it printed. @throws what it said if it failed. */
