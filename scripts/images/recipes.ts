@@ -37,7 +37,7 @@ export const RECIPES: readonly Recipe[] = [
   {
     // Linkerd's pods start the rules, the validator and the wait from their proxy's image, too.
     name: "proxy",
-    commands: ["init", "network-validator", "proxy", "version"],
+    commands: ["await", "init", "network-validator", "proxy", "version"],
     // `sleep` is for the hook that lets a proxy outlive its application.
     packages: ["coreutils", "iptables", "nftables"],
     files: [
@@ -54,6 +54,7 @@ export const RECIPES: readonly Recipe[] = [
     ),
     aliases: [
       { path: "usr/lib/linkerd/linkerd2-proxy-init", command: "init", isNetAdmin: true },
+      { path: "usr/lib/linkerd/linkerd-await", command: "await" },
       { path: "usr/lib/linkerd/linkerd2-network-validator", command: "network-validator" },
     ],
     user: "2102:2102",
