@@ -47,6 +47,20 @@ export function injectionTests(mesh: () => MeshNode, skip: string | false): void
     assert.equal(pod.metadata.annotations?.["linkerd.io/inject"], "enabled");
   });
 
+  test("where the proxy is no native sidecar, the application waits for it in a hook", {
+    skip,
+  }, async () => {
+    const at = "classic";
+    const classic = { "config.linkerd.io/proxy-enable-native-sidecar": "false" };
+    await mesh().apply(meshed(at), ...client(at, "curl", { annotations: classic }));
+    await mesh().ready(at, "curl");
+    const pod = await mesh().pod(at, "curl");
+    assert.deepEqual(
+      pod.spec?.containers?.map(({ name }) => name),
+      ["linkerd-proxy", "curl"],
+    );
+  });
+
   test("[NI18] a pod that says no stays plain", { skip }, async () => {
     const at = "refusing";
     await mesh().apply(meshed(at), ...client(at, "plain", { annotations: PLAIN }));
