@@ -28,11 +28,14 @@ const skip = debianProblem() ?? false;
 const LOOPBACK_MESH = "127.76.0.0/16";
 const BOUND = AbortSignal.timeout(240_000);
 
+const IMAGES = ["cni-plugin", "control", "debug", "proxy"];
+const OWN = process.arch === "arm64" ? "arm64" : "amd64";
+
 let folder: string;
 
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "heddle-images-"));
-  if (skip === false) writeImages("first", cacheDir(), "proxy", "control", "debug");
+  if (skip === false) writeImages("first", cacheDir(), ...IMAGES);
 });
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -74,11 +77,13 @@ test("npm run images writes the same bytes again, for both architectures", { ski
   for (const name of ["debian", "node"]) {
     if (existsSync(join(cacheDir(), name))) symlinkSync(join(cacheDir(), name), join(cache, name));
   }
-  writeImages("second", cache, "control", "debug", "proxy");
-  const names = readdirSync(join(folder, "first")).sort();
+  // The plugin's is made as these are, and would cost another minute.
+  const again = IMAGES.filter((name) => name !== "cni-plugin");
+  writeImages("second", cache, ...again);
+  const names = readdirSync(join(folder, "second")).sort();
   assert.deepEqual(
     names,
-    ["control", "debug", "proxy"].flatMap((name) => [`${name}-amd64.tar`, `${name}-arm64.tar`]),
+    again.flatMap((name) => [`${name}-amd64.tar`, `${name}-arm64.tar`]),
   );
   for (const name of names) {
     const [first, second] = ["first", "second"].map((run) => readFileSync(join(folder, run, name)));
@@ -93,6 +98,18 @@ test("an image has nobody's files but root's, and nothing that changes its user"
     const { stdout } = spawnSync("find", args, { encoding: "utf8" });
     assert.equal(stdout.trim(), join(root, "tmp"));
   }
+});
+
+test("the CNI image has a plugin that runs on a node without Node", { skip }, () => {
+  const root = unpack(join(folder, "first", `cni-plugin-${OWN}.tar`));
+  const plugin = join(root, "opt/cni/bin/linkerd-cni");
+  const { status, stdout, stderr } = spawnSync(plugin, [], {
+    encoding: "utf8",
+    input: JSON.stringify({ cniVersion: "1.0.0" }),
+    env: { CNI_COMMAND: "VERSION", PATH: "/usr/bin:/bin" },
+  });
+  assert.equal(status, 0, stderr);
+  assert.ok(JSON.parse(stdout).supportedVersions.includes("1.0.0"));
 });
 
 test("the arm64 image's proxy starts and serves", {

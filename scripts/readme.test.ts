@@ -13,6 +13,8 @@ const RUN_BY: Readonly<Record<string, string>> = {
   "npm test": ".ci/run",
   "npm run ok": "its steps are those of .ci/run",
   "npm run test:kube-api": "e2e/kube-api.test.ts",
+  "npm run images": "e2e/images.test.ts",
+  "npm run test:kube": "e2e/kube-pods.test.ts is what it runs",
   "npm run conformance":
     "scripts/conformance-doc.test.ts reads the list; the rest needs a whole run",
   "./heddle version --client": "below",
@@ -42,7 +44,7 @@ test("every npm script of the README exists", () => {
   };
   const scripts = [
     ...README.matchAll(
-      /npm (?:run )?(start|test|ok|conformance|bench|test:kube-api|demo:hosts)\b/g,
+      /npm (?:run )?(start|test|ok|conformance|bench|images|test:kube-api|test:kube|demo:hosts)\b/g,
     ),
   ];
   for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));

@@ -18,6 +18,7 @@ const COMMANDS = {
   bench: ["bench/main.ts"],
   soak: ["bench/soak.ts"],
   images: ["scripts/images.ts"],
+  "test:kube": ["scripts/kube.ts"],
   "test:kube-api": ["scripts/kube-api.ts"],
   "demo:hosts": ["e2e/hosts/main.ts"],
 };

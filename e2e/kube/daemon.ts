@@ -50,6 +50,11 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
+  /** All that it has written so far. */
+  said(): string {
+    return readFileSync(this.#logPath, "utf8");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const { exitCode, signalCode } = this.#process;
     if (exitCode !== null || signalCode !== null || this.#process.pid === undefined) return;

@@ -1,5 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Daemon } from "./daemon.ts";
@@ -48,25 +47,6 @@ export class Namespaces implements AsyncDisposable {
     const { status, stdout, stderr, error } = spawnSync(command!, args, { encoding: "utf8" });
     if (status === 0) return stdout;
     throw new Error(`Cannot run ${program.join(" ")}: ${error?.message ?? `${stderr}${stdout}`}`);
-  }
-
-  /** The same, without waiting for it here. */
-  async exec(program: readonly string[], input = ""): Promise<string> {
-    const [command, ...args] = this.command(program);
-    const child = spawn(command!, args, { stdio: ["pipe", "pipe", "pipe"] });
-    const texts = { out: "", err: "" };
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      texts.out += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      texts.err += text;
-    });
-    // A program that reads nothing may be gone before it was all written.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(input);
-    const [code] = await once(child, "close");
-    if (code === 0) return texts.out;
-    throw new Error(`Cannot run ${program.join(" ")}: ${texts.err}${texts.out}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,9 @@ import { join } from "node:path";
 
 export const NODE = { name: "node1", ip: "172.30.0.1" } as const;
 
+/** Somewhere that is no network of the cluster; the node answers there. */
+export const OUTSIDE_IP = "198.51.100.1";
+
 /** Image names have a domain, so that nothing is looked for elsewhere. */
 export const PAUSE_IMAGE = "images.test/pause:1";
 export const COREDNS_IMAGE = "images.test/coredns:1";

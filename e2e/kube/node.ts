@@ -15,10 +15,11 @@ import {
   READY_MS,
 } from "./api-server.ts";
 import { Daemon } from "./daemon.ts";
+import { type Ended, ended, output } from "./ended.ts";
 import { Passage } from "./gate.ts";
 import { newCgroup, newNodeFolder, removeCgroup, sweep } from "./leftovers.ts";
 import { Namespaces } from "./namespaces.ts";
-import { dnsManifest, NODE, nodeFiles } from "./node-config.ts";
+import { dnsManifest, NODE, nodeFiles, OUTSIDE_IP } from "./node-config.ts";
 import { writePki } from "./pki.ts";
 import { writeTestImages } from "./test-images.ts";
 
@@ -47,8 +48,12 @@ export interface KubeNode extends AsyncDisposable {
    * @throws what it said if it failed.
    */
   exec(program: readonly string[], input?: string): Promise<string>;
+  /** The same, for a program that may fail. */
+  ended(program: readonly string[], input?: string): Promise<Ended>;
   /** Makes a port of the node's network reachable from here. @returns `127.0.0.1:PORT`. */
   reach(host: string, port: number): Promise<string>;
+  /** Starts a program beside the node's own, in their network; it ends with the node. */
+  start(name: string, program: readonly string[]): Daemon;
   /** Gives the node images, from OCI archives. */
   importImages(archives: readonly string[]): Promise<void>;
 }
@@ -91,8 +96,10 @@ export async function startKubeNode(): Promise<KubeNode> {
   const reach = async (host: string, port: number): Promise<string> =>
     parts.use(await Passage.open(gatePath, host, port)).address;
   const kubeconfigPath = writeOuterKubeconfig(folder, await reach("127.0.0.1", 6443));
-  const exec = (program: readonly string[], input?: string): Promise<string> =>
-    namespaces.exec([...environment(folder), ...program], input);
+  const inside = (program: readonly string[]): string[] =>
+    namespaces.command([...environment(folder), ...program]);
+  const exec = (program: readonly string[], input = ""): Promise<string> =>
+    output(inside(program), { input });
 
   const containerd = run("containerd", ["containerd", "-c", join(folder, "containerd.toml")]);
   const importImages = async (archives: readonly string[]): Promise<void> => {
@@ -112,7 +119,10 @@ export async function startKubeNode(): Promise<KubeNode> {
   return {
     kubeconfigPath,
     exec,
+    ended: (program, input = "") => ended(inside(program), { input }),
     reach: async (host, port) => all.use(await Passage.open(gatePath, host, port)).address,
+    start: (name, program) =>
+      all.use(new Daemon(name, namespaces.command(program), join(logs, `${name}.log`))),
     importImages,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
@@ -146,6 +156,7 @@ function preparation(folder: string): string[][] {
     ["ip", "link", "set", "lo", "up"],
     ["ip", "link", "add", "node0", "type", "bridge"],
     ["ip", "address", "add", `${NODE.ip}/24`, "dev", "node0"],
+    ["ip", "address", "add", `${OUTSIDE_IP}/32`, "dev", "node0"],
     ["ip", "link", "set", "node0", "up"],
     // Addresses of Services need a route to be sent at all; kube-proxy's rules send them elsewhere.
     ["ip", "route", "add", "default", "dev", "node0"],

@@ -86,6 +86,9 @@ http {
   scgi_temp_path /tmp/scgi;
   server {
     listen 80;
+    location /fail {
+      return 500;
+    }
     location / {
       return 200 "nginx at $server_addr\\n";
     }
@@ -95,7 +98,9 @@ http {
 
 function nginx(pool: Pool): TarEntry[] {
   return [
-    ...picked(pool, ["usr/sbin/nginx"]),
+    // With something to ask it by, from within.
+    ...busybox(pool),
+    ...picked(pool, ["usr/bin/curl", "usr/sbin/nginx"]),
     ...["var", "var/log", "var/log/nginx", "etc/nginx"].map(folder),
     text("etc/nginx/nginx.conf", NGINX_CONF),
   ];

@@ -112,6 +112,32 @@ export class Contents {
   }
 }
 
+/**
+ * What a program is linked with: its loader first, then the libraries, each by the name that it is
+ * asked for by, with a file of this machine.
+ */
+export function linkedWith(pool: Pool, program: Buffer): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const { loader } = neededBy(program);
+  const visit = (name: string): void => {
+    if (found.has(name)) return;
+    const source = sourceOf(pool, name);
+    found.set(name, source);
+    for (const needed of neededBy(readFileSync(source)).libraries) visit(needed);
+  };
+  if (loader !== undefined) visit(basename(loader));
+  for (const name of neededBy(program).libraries) visit(name);
+  return found;
+}
+
+/** Behind all links: they are of the image, and lead elsewhere on this machine. */
+function sourceOf(pool: Pool, name: string): string {
+  let file = [...pool.files.values()].find(({ path }) => LIBRARY.exec(path)?.[1] === name);
+  while (file?.target !== undefined) file = pool.files.get(targetOf(file));
+  if (file === undefined) throw new Error(`Cannot make an image: no package has ${name}`);
+  return file.source;
+}
+
 function targetOf({ path, target }: PackageFile): string {
   const absolute = posix.resolve("/", dirname(path), target!);
   return merged(absolute.slice(1));

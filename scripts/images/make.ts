@@ -5,6 +5,7 @@ import { CAPABILITIES, permitted } from "./capabilities.ts";
 import { Contents } from "./contents.ts";
 import { debianPool, type Pool } from "./debian.ts";
 import { type Architecture, type Image, type Layer, newLayer } from "./oci.ts";
+import { PLUGIN_NODE, pluginFiles } from "./plugin.ts";
 import { type Alias, NODE_COMMAND, type Recipe } from "./recipes.ts";
 import { nodeFolder, nodeVersion } from "./runtime.ts";
 import type { TarEntry } from "./tar.ts";
@@ -26,7 +27,8 @@ const USERS = [
 export class ImageMaker {
   readonly #architecture: Architecture;
   readonly #version: string;
-  readonly #layers = new Map<string, Layer>();
+  /** By what they hold. Compressing Node takes seconds, and it is the same in most images. */
+  readonly #systems = new Map<string, Layer>();
 
   constructor(architecture: Architecture, version: string) {
     this.#architecture = architecture;
@@ -34,34 +36,21 @@ export class ImageMaker {
   }
 
   async make(recipe: Recipe): Promise<Image> {
-    const hasCode = recipe.commands.length > 0;
-    const needsPrivileges = recipe.aliases.some(({ isNetAdmin }) => isNetAdmin === true);
     const pool = debianPool(this.#architecture, [
-      ...(hasCode ? NODE_PACKAGES : []),
-      ...(needsPrivileges ? SETPRIV_PACKAGES : []),
+      ...(recipe.commands.length > 0 ? NODE_PACKAGES : []),
+      ...(isPrivileged(recipe) ? SETPRIV_PACKAGES : []),
       ...recipe.packages,
     ]);
     const contents = new Contents(pool);
-    for (const entry of base()) contents.add(entry);
-    if (hasCode) for (const entry of this.#node()) contents.add(entry);
-    const name = hasCode ? `Node ${nodeVersion()} and what it is linked with` : "users and folders";
-    const layers = [this.#layer(name, contents.layer())];
-    if (needsPrivileges) {
-      const capabilities = permitted(CAPABILITIES.netAdmin, CAPABILITIES.netRaw);
-      for (const path of ["usr/bin/env", "usr/bin/setpriv"]) contents.pick(path, capabilities);
+    const layers = [await this.#system(recipe, pool, contents)];
+    const picked = pickPackages(recipe, pool, contents);
+    if (picked.length > 0) {
+      layers.push(newLayer(`Debian's ${recipe.packages.join(", ")}`, picked));
     }
-    for (const file of recipe.files) contents.pick(file);
-    for (const [path, target] of Object.entries(recipe.links)) {
-      contents.add({ type: "link", path, mode: 0o777, target });
-    }
-    if (recipe.packages.includes("ca-certificates")) contents.add(authorities(pool));
-    const picked = contents.layer();
-    if (picked.length > 0)
-      layers.push(this.#layer(`Debian's ${recipe.packages.join(", ")}`, picked));
-    if (hasCode) {
+    if (recipe.commands.length > 0) {
       for (const entry of await bundle(recipe.commands)) contents.add(entry);
       for (const alias of recipe.aliases) contents.add(aliasFile(alias));
-      layers.push(this.#layer(`Heddle ${this.#version}`, contents.layer()));
+      layers.push(newLayer(`Heddle ${this.#version}`, contents.layer()));
     }
     const { user, entrypoint, command } = recipe;
     return {
@@ -79,22 +68,53 @@ export class ImageMaker {
     };
   }
 
-  /** Compressing Node takes seconds, and it is the same in each image. */
-  #layer(comment: string, entries: readonly TarEntry[]): Layer {
-    const key = `${comment}\n${entries.map(({ path }) => path).join("\n")}`;
-    const layer = this.#layers.get(key) ?? newLayer(comment, entries);
-    this.#layers.set(key, layer);
+  /** The lowest layer: what any system has, and Node where there is code of ours. */
+  async #system(recipe: Recipe, pool: Pool, contents: Contents): Promise<Layer> {
+    const hasPlugin = recipe.hasPlugin === true;
+    const hasNode = recipe.commands.length > 0;
+    for (const entry of base()) contents.add(entry);
+    if (hasPlugin) {
+      const folder = nodeFolder(this.#architecture);
+      for (const entry of await pluginFiles(folder, pool)) contents.add(entry);
+    }
+    if (hasNode) for (const entry of this.#node(hasPlugin)) contents.add(entry);
+    const name = hasNode ? `Node ${nodeVersion()} and what it is linked with` : "users and folders";
+    const key = `${name}, plugin: ${hasPlugin}`;
+    const entries = contents.layer();
+    const layer = this.#systems.get(key) ?? newLayer(name, entries);
+    this.#systems.set(key, layer);
     return layer;
   }
 
-  #node(): TarEntry[] {
+  /** @param hasPlugin - The plugin has Node already, and once is enough. */
+  #node(hasPlugin: boolean): TarEntry[] {
     const folder = nodeFolder(this.#architecture);
     const read = (name: string): Buffer => readFileSync(join(folder, name));
     return [
-      { type: "file", path: "usr/bin/node", mode: 0o755, data: read("bin/node") },
+      hasPlugin
+        ? { type: "link", path: "usr/bin/node", mode: 0o777, target: `/${PLUGIN_NODE}` }
+        : { type: "file", path: "usr/bin/node", mode: 0o755, data: read("bin/node") },
       { type: "file", path: "usr/share/doc/node/LICENSE", mode: 0o644, data: read("LICENSE") },
     ];
   }
+}
+
+function isPrivileged({ aliases }: Recipe): boolean {
+  return aliases.some(({ isNetAdmin }) => isNetAdmin === true);
+}
+
+/** What the recipe wants of packages, and what keeps capabilities for its programs. */
+function pickPackages(recipe: Recipe, pool: Pool, contents: Contents): TarEntry[] {
+  if (isPrivileged(recipe)) {
+    const capabilities = permitted(CAPABILITIES.netAdmin, CAPABILITIES.netRaw);
+    for (const path of ["usr/bin/env", "usr/bin/setpriv"]) contents.pick(path, capabilities);
+  }
+  for (const file of recipe.files) contents.pick(file);
+  for (const [path, target] of Object.entries(recipe.links)) {
+    contents.add({ type: "link", path, mode: 0o777, target });
+  }
+  if (recipe.packages.includes("ca-certificates")) contents.add(authorities(pool));
+  return contents.layer();
 }
 
 /** What programs expect of any system. */
@@ -147,7 +167,7 @@ function aliasFile({ path, command, isNetAdmin }: Alias): TarEntry {
   const lines = [
     `#!${isNetAdmin === true ? keep : ""}${NODE_COMMAND.join(" ")}`,
     `import { main } from "/${BUNDLE_FOLDER}/heddle.mjs";`,
-    `await main([${JSON.stringify(command)}, ...process.argv.slice(2)]);`,
+    `await main(${JSON.stringify(command.split(" "))}.concat(process.argv.slice(2)));`,
   ];
   return { type: "file", path, mode: 0o755, data: Buffer.from(`${lines.join("\n")}\n`) };
 }

@@ -3,6 +3,7 @@
 /** A program in the image that stands for a command of ours. */
 export interface Alias {
   readonly path: string;
+  /** With its first arguments, if any. */
   readonly command: string;
   /** Keeps NET_ADMIN and NET_RAW for it and what it runs, where its container has them. */
   readonly isNetAdmin?: boolean;
@@ -18,6 +19,8 @@ export interface Recipe {
   /** Of our own making: path to target. */
   readonly links: Readonly<Record<string, string>>;
   readonly aliases: readonly Alias[];
+  /** Whether it holds what its installer copies to nodes, Node included. */
+  readonly hasPlugin?: boolean;
   readonly user: string;
   readonly entrypoint: readonly string[];
   readonly command: readonly string[];
@@ -34,12 +37,26 @@ export const RECIPES: readonly Recipe[] = [
   {
     // Linkerd's pods start the rules, the validator and the wait from their proxy's image, too.
     name: "proxy",
-    commands: ["proxy", "version"],
-    // For the hook that lets a proxy outlive its application.
-    packages: ["coreutils"],
-    files: ["usr/bin/sleep"],
-    links: {},
-    aliases: [],
+    commands: ["await", "init", "network-validator", "proxy", "version"],
+    // `sleep` is for the hook that lets a proxy outlive its application.
+    packages: ["coreutils", "iptables", "nftables"],
+    files: [
+      "usr/bin/sleep",
+      "usr/sbin/nft",
+      /^usr\/sbin\/ip6?tables-(?:legacy|nft)(?:-save|-restore)?$/,
+      /^usr\/lib\/[^/]+\/xtables\/[^/]+\.so$/,
+    ],
+    links: Object.fromEntries(
+      ["iptables", "iptables-save", "ip6tables", "ip6tables-save"].map((name) => [
+        `usr/sbin/${name}`,
+        name.replace("tables", "tables-nft"),
+      ]),
+    ),
+    aliases: [
+      { path: "usr/lib/linkerd/linkerd2-proxy-init", command: "init", isNetAdmin: true },
+      { path: "usr/lib/linkerd/linkerd-await", command: "await" },
+      { path: "usr/lib/linkerd/linkerd2-network-validator", command: "network-validator" },
+    ],
     user: "2102:2102",
     entrypoint: HEDDLE,
     command: ["proxy"],
@@ -54,6 +71,19 @@ export const RECIPES: readonly Recipe[] = [
     user: "2103:2103",
     entrypoint: HEDDLE,
     command: ["control"],
+  },
+  {
+    // Root, since it writes to its node; the shell is for the chart's hook.
+    name: "cni-plugin",
+    commands: ["cni", "version"],
+    packages: ["coreutils", "dash"],
+    files: ["usr/bin/dash", "usr/bin/sleep"],
+    links: { "usr/bin/sh": "dash" },
+    aliases: [{ path: "usr/lib/linkerd/linkerd-cni-repair-controller", command: "cni repair" }],
+    hasPlugin: true,
+    user: "0:0",
+    entrypoint: HEDDLE,
+    command: ["cni", "install"],
   },
   {
     // For people who look into a pod's network; a shell, and nothing that runs by itself.

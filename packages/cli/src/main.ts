@@ -73,6 +73,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/init.ts")).init,
   },
   {
+    name: "await",
+    summary: "Wait until this pod's proxy is ready (a container's hook)",
+    load: async () => (await import("./commands/await.ts")).awaitProxy,
+  },
+  {
     name: "network-validator",
     summary: "Prove that a pod's traffic goes through its proxy (an init container)",
     load: async () => (await import("./commands/network-validator.ts")).networkValidator,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError } from "@heddle/base/errors";
 import { Log } from "@heddle/base/log";
@@ -108,4 +109,19 @@ test("while nobody issues, the old certificate stays until it expires, and we tr
   await certificates.renewDue();
   assert.equal(certificates.isReady, true);
   assert.equal(issued.length, 2);
+});
+
+test("a certificate that could not be had is asked for again two seconds later", {
+  timeout: 30_000,
+}, async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const { certificates, issued, clock, refuse } = await setUp(["a.test"]);
+  await using _ = certificates;
+  clock.ms += DAY_MS;
+  refuse.next = new MeshError("unreachable", "control", "Cannot reach identity: it starts, too");
+  await certificates.renewDue();
+  refuse.next = undefined;
+  clock.ms += 2_000;
+  t.mock.timers.tick(2_000);
+  while (issued.length < 2) await setImmediate(undefined, { signal: t.signal });
 });

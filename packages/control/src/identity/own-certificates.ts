@@ -27,8 +27,13 @@ export interface KeyPair {
   readonly privateKey: KeyObject;
 }
 
-/** How often it is looked whether renewal is due: by the wall clock, which may jump. */
-const TICK_MS = 10_000;
+/**
+ * How often it is looked whether renewal is due: by the wall clock, which may jump. In a cluster that
+ * is being installed identity starts when we do, and all wait for us.
+ */
+const TICK_MS = 1_000;
+/** A clock that was set back by less makes no difference. */
+const CLOCK_SLACK_MS = 10_000;
 /** Renewed when this part of the remaining life has passed. */
 const RENEW_AT = 0.7;
 
@@ -150,7 +155,7 @@ export class OwnCertificates implements AsyncDisposable {
       if (this.#stop.signal.aborted) return;
       const now = this.#clock.wallMs();
       // A clock that was set back makes certificates of the future: renewed as well.
-      const isOfTheFuture = now < held.takenMs - TICK_MS;
+      const isOfTheFuture = now < held.takenMs - CLOCK_SLACK_MS;
       if (now >= held.renewAtMs || isOfTheFuture) await this.#renew(held);
     }
   }
