@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { systemClock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { type CliContext, type Command, type CommandEntry, UsageError } from "./command.ts";
+import { newProgress } from "./progress.ts";
 import { splitRootFlags } from "./root-flags.ts";
 
 /** Each command's module is loaded only when it runs: `heddle version` must not load a proxy. */
@@ -255,12 +256,6 @@ function quietOnClosedPipe(stream: NodeJS.WriteStream): void {
   });
 }
 
-/** On a terminal: a line that the next one, or what is printed next, replaces. */
-function showProgress(text: string | undefined): void {
-  // Erases the line, and leaves the cursor at its beginning.
-  process.stderr.write(`\r\x1b[K${text?.split("\n", 1)[0]?.slice(0, 100) ?? ""}`);
-}
-
 /** A process that runs for long would keep to itself, until its end, what it has compiled. */
 const FLUSH_COMPILED_MS = 1_500;
 
@@ -283,7 +278,7 @@ export async function main(args: readonly string[]): Promise<void> {
     stop: stop.signal,
     hasColor: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     clock: systemClock,
-    ...(process.stderr.isTTY === true ? { progress: showProgress } : {}),
+    ...(process.stderr.isTTY === true ? { progress: newProgress(process.stderr) } : {}),
     // Set by the launcher, which may be called by either name.
     program: process.env["HEDDLE_PROGRAM"] === "linkerd" ? "linkerd" : "heddle",
   });

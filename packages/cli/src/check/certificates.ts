@@ -1,4 +1,4 @@
-import type { X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 
 const DAY_MS = 86_400_000;
 /** A certificate that ends sooner is told of, while there is time to replace it. */
@@ -27,7 +27,9 @@ export function cryptoProblem(
   certificate: X509Certificate,
   { mayBeRsa }: AllowedKeys,
 ): string | undefined {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
+  const key = publicKey(certificate);
+  if (key === undefined) return "has a key of a type that is not known here";
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   const signature = certificate.signatureAlgorithmOid;
   const isSigned = signature === ECDSA_SHA256 || signature === RSA_SHA256;
   if (type === "ec" && details?.namedCurve === "prime256v1") {
@@ -105,5 +107,16 @@ export function servingProblem(request: ServingRequest): string | undefined {
 }
 
 function isSignedBy(certificate: X509Certificate, signer: X509Certificate): boolean {
-  return signer.ca && certificate.checkIssued(signer) && certificate.verify(signer.publicKey);
+  const key = publicKey(signer);
+  if (key === undefined || !signer.ca) return false;
+  return certificate.checkIssued(signer) && certificate.verify(key);
+}
+
+function publicKey(certificate: X509Certificate): KeyObject | undefined {
+  try {
+    return certificate.publicKey;
+  } catch {
+    // An algorithm that the library lacks; whoever asks tells of it, or has no use for it.
+    return undefined;
+  }
 }

@@ -5,8 +5,12 @@ export type Verdict =
   | { readonly kind: "passed"; readonly detail?: string }
   /** Does not apply here. Nothing is told of it, and it counts as success. */
   | { readonly kind: "skipped" }
-  /** `why` is one line, or a line and a list: see `failedFor`. */
-  | { readonly kind: "failed"; readonly why: string };
+  | {
+      readonly kind: "failed";
+      readonly why: string;
+      /** What of it is wrong, one by one. */
+      readonly list?: readonly string[];
+    };
 
 export const PASSED: Verdict = { kind: "passed" };
 export const SKIPPED: Verdict = { kind: "skipped" };
@@ -15,15 +19,9 @@ export function failed(why: string): Verdict {
   return { kind: "failed", why };
 }
 
-/** So many lines of a list are shown; a cluster of thousands of pods would bury what matters. */
-const MAX_LISTED = 20;
-
 /** Fails with a list of what is wrong; an empty list passes. */
-export function failedFor(what: string, list: readonly string[]): Verdict {
-  if (list.length === 0) return PASSED;
-  const shown = list.slice(0, MAX_LISTED).map((item) => `\t* ${item}`);
-  if (list.length > MAX_LISTED) shown.push(`\t* and ${list.length - MAX_LISTED} more`);
-  return failed([`${what}:`, ...shown].join("\n"));
+export function failedFor(why: string, list: readonly string[]): Verdict {
+  return list.length === 0 ? PASSED : { kind: "failed", why, list };
 }
 
 export interface Check {

@@ -41,7 +41,7 @@ export class CheckedMesh implements Disposable {
   #config: MeshConfig | undefined;
   #identity: IdentityMaterial | undefined;
   #anchorsPem: string | undefined;
-  #latest: LatestVersions | undefined;
+  #latest: Promise<LatestVersions | undefined> | undefined;
 
   /** @param open - Throws if it is not known where the API is. */
   constructor(options: CheckOptions, clock: Clock, open: () => KubeClient) {
@@ -77,14 +77,15 @@ export class CheckedMesh implements Disposable {
     const { expectedVersion, versionUrl, cliVersion } = this.options;
     // Before installation there is no identity to ask with.
     const uuid = this.#config?.uid ?? "unknown";
-    this.#latest ??= await latestVersions({
+    // Asked once, also where nobody answers: several checks want to know.
+    this.#latest ??= latestVersions({
       expectedVersion,
       versionUrl,
       cliVersion,
       uuid,
       signal,
     });
-    return this.#latest;
+    return await this.#latest;
   }
 
   /** Whether pods are set up by the CNI plugin. */

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,6 +20,16 @@ import { runBounded } from "./run-bounded.ts";
 import { MeshWorld } from "./testing/mesh-world.ts";
 
 const signal = new AbortController().signal;
+
+/** Not so of what has ended and was not waited for. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    // There is no such process any more.
+    return false;
+  }
+}
 
 class Folder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "heddle-extensions-"));
@@ -227,12 +245,17 @@ test("a list that Go writes as null is empty, and results of other kinds are non
 
 test("a foreign program is ended when it takes too long, says too much, or we are stopped", async () => {
   using folder = new Folder();
-  const sleeper = folder.program("sleeper", "echo early; sleep 60");
+  const sleeper = folder.program("sleeper", "sleep 60");
   const slow = await runBounded({ command: sleeper, args: [], timeoutMs: 200, signal });
   assert.equal(slow.problem, "it did not end within 0.2 s");
-  const flood = folder.program("flood", "exec yes");
+  const pidFile = join(folder.path, "pid");
+  const flood = folder.program("flood", `sleep 60 & echo $! > ${pidFile}; exec yes`);
   const loud = await runBounded({ command: flood, args: [], timeoutMs: 60_000, signal });
   assert.match(loud.problem ?? "", /wrote more than/);
+  // What it has started ends too; the kernel may take a moment for it.
+  const started = Number(readFileSync(pidFile, "utf8"));
+  assert.ok(started > 0);
+  while (isAlive(started)) await new Promise((resolve) => setTimeout(resolve, 10));
   const absent = await runBounded({ command: "/nonexistent/x", args: [], timeoutMs: 1000, signal });
   assert.match(absent.problem ?? "", /ENOENT/);
   const stop = new AbortController();

@@ -26,14 +26,15 @@ export function runBounded({ command, args, timeoutMs, signal }: BoundedRun): Pr
       reject(signal.reason);
       return;
     }
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    // A group of its own, so that what it has started ends with it.
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
     const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
     let size = 0;
     let problem: string | undefined;
     const end = (why: string): void => {
       problem ??= why;
-      child.kill("SIGKILL");
-      // What it has started may hold the pipes open.
+      killGroup(child.pid);
+      // Whoever has left the group may hold the pipes open.
       child.stdout.destroy();
       child.stderr.destroy();
     };
@@ -63,4 +64,14 @@ export function runBounded({ command, args, timeoutMs, signal }: BoundedRun): Pr
       }
     });
   });
+}
+
+function killGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    // It has ended meanwhile, with all of its group.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }

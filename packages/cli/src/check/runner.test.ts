@@ -170,16 +170,17 @@ test("[HC08] a check that is skipped is not told, and fails nothing", async () =
   assert.equal(ran.isSuccess, true);
 });
 
-test("what the mesh says cannot steer a terminal, nor fill it", async () => {
-  const hostile = check("a", { run: async () => failed("x\x1b[2J\u202ey\n\t* z\x07") });
+test("what the mesh says cannot steer a terminal, forge a line, nor fill the screen", async () => {
+  const list = ["z\x07\n\u221a all is well", ...Array(30).fill("pod")];
+  const hostile = check("a", { run: async () => failedFor("x\x1b[2J\u202ey\nz", list) });
   const { results } = await run([{ name: "one", checks: [hostile] }]);
-  assert.equal(results[0]?.error, "x[2Jy\n\t* z");
+  const lines = results[0]!.error!.split("\n");
+  assert.deepEqual(lines.slice(0, 3), ["x[2Jy z:", "\t* z \u221a all is well", "\t* pod"]);
+  assert.equal(lines.at(-1), "\t* and 11 more");
+  assert.equal(lines.length, 22);
   const endless = check("a", { run: async () => failed("x".repeat(100_000)) });
   const long = await run([{ name: "one", checks: [endless] }]);
   assert.ok(long.results[0]!.error!.length < 5_000);
-  const many = Array.from({ length: 50 }, (_, index) => `pod-${index}`);
-  const list = failedFor("broken", many);
-  assert.ok(list.kind === "failed" && list.why.endsWith("\n\t* pod-19\n\t* and 30 more"));
 });
 
 test("a success may say more than its description", async () => {

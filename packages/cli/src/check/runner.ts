@@ -4,7 +4,7 @@ import { MeshError, messageOf } from "@heddle/base/errors";
 import { type Category, type Check, type CheckResult, failed, type Verdict } from "./check.ts";
 import type { CheckedMesh } from "./checked-mesh.ts";
 import { hintFor } from "./hint.ts";
-import { printable } from "./printable.ts";
+import { printable, printableLine, printableList } from "./printable.ts";
 
 const ATTEMPT_MS = 30_000;
 const RETRY_MS = 5_000;
@@ -59,7 +59,9 @@ async function untilSettled(
       if (verdict.kind !== "failed" || check.isRetried !== true) return verdict;
       if (clock.nowMs() >= deadlineMs) return verdict;
       hasWaited = true;
-      onWaiting?.(check.showsWhy === true ? verdict.why : "waiting for check to complete");
+      onWaiting?.(
+        check.showsWhy === true ? printableLine(verdict.why) : "waiting for check to complete",
+      );
       await sleep(retryMs, undefined, { signal: stop });
     }
   } finally {
@@ -96,7 +98,7 @@ function resultOf(
     category,
     description,
     result: isWarning === true ? "warning" : "error",
-    error: printable(verdict.why),
+    error: printableList(verdict.why, verdict.list),
     hint: hintFor(anchor, cliVersion),
   };
 }

@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { systemClock } from "@heddle/base/clock";
+import { VERSION } from "./categories/versions.ts";
+import type { CheckResult } from "./check.ts";
+import { CheckedMesh } from "./checked-mesh.ts";
+import { runChecks } from "./runner.ts";
 import { latestVersions, splitVersion, versionProblem } from "./versions.ts";
 
 const signal = new AbortController().signal;
@@ -98,4 +103,34 @@ test("an answer that is none, or too long, is refused with the service's name", 
     latestVersions({ ...REQUEST, versionUrl: "http://127.0.0.1:1/" }),
     /it does not answer/,
   );
+});
+
+test("several checks ask the service once, and hear of its failure alike", async () => {
+  await using service = await startService(500, "");
+  const options = {
+    controlNamespace: "linkerd",
+    cniNamespace: "linkerd-cni",
+    dataNamespace: undefined,
+    cliVersion: "edge-26.6.3",
+    expectedVersion: undefined,
+    versionUrl: service.url,
+    isCniExpected: false,
+    isPreInstall: true,
+    manifests: async () => [],
+  };
+  using mesh = new CheckedMesh(options, systemClock, () => assert.fail("no client"));
+  const results: CheckResult[] = [];
+  const isSuccess = await runChecks([VERSION], {
+    mesh,
+    waitMs: 0,
+    clock: systemClock,
+    onResult: (result) => results.push(result),
+    stop: signal,
+  });
+  assert.equal(isSuccess, true);
+  assert.deepEqual(
+    results.map(({ result, error }) => `${result} ${error?.replace(/^.* for/, "for")}`),
+    Array(2).fill("warning for the latest version: it answered with status 500"),
+  );
+  assert.deepEqual(service.asked, ["/version.json?version=edge-26.6.3&uuid=unknown&source=cli"]);
 });

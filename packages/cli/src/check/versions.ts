@@ -17,6 +17,8 @@ interface Version {
 }
 
 const MAX_ANSWER_BYTES = 1 << 20;
+/** Shorter than an attempt of a check, so that this is what is told. */
+const ANSWER_MS = 10_000;
 
 /** `edge-26.6.3` is version 26.6.3 of channel `edge`; what names no channel counts as stable. */
 export function splitVersion(text: string): Version {
@@ -57,13 +59,17 @@ export async function latestVersions(request: LatestRequest): Promise<LatestVers
 }
 
 async function fetchText(url: URL, signal: AbortSignal): Promise<string> {
-  let response: Response;
+  const late = AbortSignal.timeout(ANSWER_MS);
   try {
-    response = await fetch(url, { signal });
+    return await readAnswer(await fetch(url, { signal: AbortSignal.any([signal, late]) }), url);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
+    if (cause instanceof MeshError) throw cause;
     throw unknown(url.origin, "it does not answer", cause);
   }
+}
+
+async function readAnswer(response: Response, url: URL): Promise<string> {
   if (response.status !== 200 || response.body === null) {
     await response.body?.cancel();
     throw unknown(url.origin, `it answered with status ${response.status}`);

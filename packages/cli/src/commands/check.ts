@@ -6,17 +6,17 @@ import { CheckedMesh, type CheckOptions } from "../check/checked-mesh.ts";
 import { findExtensions } from "../check/extension-search.ts";
 import { runExtensions } from "../check/extensions.ts";
 import { type CheckMode, categoriesOf } from "../check/modes.ts";
-import { newPrinter, OUTPUT_FORMATS, type OutputFormat, type Printer } from "../check/printer.ts";
+import { newPrinter, OUTPUT_FORMATS, type Printer } from "../check/printer.ts";
 import { EXTENSION } from "../check/resources.ts";
 import { runChecks } from "../check/runner.ts";
-import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
+import { CLUSTER_OPTIONS, clusterClient, controlNamespace, requireName } from "../cluster.ts";
 import { type CliContext, type Command, UsageError } from "../command.ts";
+import { checkOutput, goArgs } from "../go-flags.ts";
 import { selfCommand } from "../self.ts";
 import { clientVersion } from "./version.ts";
 
 const OPTIONS = {
   ...CLUSTER_OPTIONS,
-  "cni-namespace": { type: "string", default: "linkerd-cni" },
   pre: { type: "boolean", default: false },
   crds: { type: "boolean", default: false },
   proxy: { type: "boolean", default: false },
@@ -43,10 +43,14 @@ export const check: Command = {
 
   /** @returns 0 also with warnings, 1 if a check failed. */
   async run(args, context) {
-    const { values: flags } = parseArgs({ args: [...args], options: OPTIONS });
+    const { values: flags } = parseArgs({
+      args: goArgs(args, OPTIONS),
+      allowNegative: true,
+      options: OPTIONS,
+    });
     const mode = modeOf(flags);
     const waitMs = waitOf(flags.wait);
-    const printer = newPrinter(formatOf(flags.output), context);
+    const printer = newPrinter(checkOutput(flags.output, OUTPUT_FORMATS), context);
     const options = checkOptions(flags, mode, context);
     using mesh = new CheckedMesh(options, context.clock, () => clusterClient(flags, context));
     try {
@@ -96,12 +100,6 @@ function modeOf(flags: Flags): CheckMode {
   return proxy ? "proxy" : "mesh";
 }
 
-function formatOf(text: string): OutputFormat {
-  const found = OUTPUT_FORMATS.find((format) => format === text);
-  if (found !== undefined) return found;
-  throw new UsageError(`-o takes table, short or json, not "${text}"`);
-}
-
 function waitOf(text: string): number {
   try {
     return parseGoDuration(text);
@@ -111,7 +109,7 @@ function waitOf(text: string): number {
 }
 
 function checkOptions(flags: Flags, mode: CheckMode, context: CliContext): CheckOptions {
-  const namespace = controlNamespace(flags, context);
+  const namespace = requireName(controlNamespace(flags, context), "--linkerd-namespace");
   const given = (text: string | undefined): string | undefined => (text === "" ? undefined : text);
   return {
     controlNamespace: namespace,
@@ -124,14 +122,6 @@ function checkOptions(flags: Flags, mode: CheckMode, context: CliContext): Check
     isPreInstall: mode === "pre" || mode === "pre-cni",
     manifests: () => manifests(namespace, context),
   };
-}
-
-/** The variable counts where the flag says nothing of its own. */
-function controlNamespace(flags: Flags, context: CliContext): string {
-  const said = flags["linkerd-namespace"];
-  const variable = context.env("LINKERD_NAMESPACE") ?? "";
-  const isDefault = said === CLUSTER_OPTIONS["linkerd-namespace"].default;
-  return requireName(isDefault && variable !== "" ? variable : said, "--linkerd-namespace");
 }
 
 /** What `install` would print. */
@@ -155,7 +145,9 @@ async function checkExtensions(mesh: CheckedMesh, run: Run): Promise<boolean> {
     installed = items.map(({ metadata }) => metadata.labels?.[EXTENSION] ?? "");
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
-    context.err(`heddle check: Cannot find the extensions to check: ${messageOf(error)}`);
+    context.err(
+      `${context.program ?? "heddle"} check: Cannot find the extensions to check: ${messageOf(error)}`,
+    );
     return false;
   }
   const found = await findExtensions({
