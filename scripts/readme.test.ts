@@ -10,6 +10,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   "npm start": "e2e/demo.test.ts, which ends it after the story",
   "npm start -- --once": "e2e/demo.test.ts",
   "npm run demo:hosts -- --once": "e2e/hosts.test.ts",
+  "npm run demo:kube -- --once": "e2e/kube-demo.test.ts",
   "npm test": ".ci/run",
   "npm run ok": "its steps are those of .ci/run",
   "npm run test:kube-api": "e2e/kube-api.test.ts",
@@ -44,7 +45,7 @@ test("every npm script of the README exists", () => {
   };
   const scripts = [
     ...README.matchAll(
-      /npm (?:run )?(start|test|ok|conformance|bench|images|test:kube-api|test:kube|demo:hosts)\b/g,
+      /npm (?:run )?(start|test|ok|conformance|bench|images|test:kube-api|test:kube|demo:hosts|demo:kube)\b/g,
     ),
   ];
   for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));

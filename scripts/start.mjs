@@ -21,6 +21,7 @@ const COMMANDS = {
   "test:kube": ["scripts/kube.ts"],
   "test:kube-api": ["scripts/kube-api.ts"],
   "demo:hosts": ["e2e/hosts/main.ts"],
+  "demo:kube": ["e2e/kube-demo/main.ts"],
 };
 
 function isInstalled() {

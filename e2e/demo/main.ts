@@ -4,8 +4,9 @@
  */
 import { once } from "node:events";
 import { parseArgs } from "node:util";
+import { elapsed, play, type Story } from "../play.ts";
 import { Machine } from "./machine.ts";
-import { startStage } from "./stage.ts";
+import { type Stage, startStage } from "./stage.ts";
 import {
   aMachineJoins,
   aPolicyDenies,
@@ -13,7 +14,6 @@ import {
   everythingIsAuthenticated,
   failuresAreHidden,
   goldenMetrics,
-  type Scene,
 } from "./story.ts";
 
 const { values } = parseArgs({
@@ -24,20 +24,15 @@ const { values } = parseArgs({
   },
 });
 const chosen = new Set(values.scenes.split(",").map(Number));
-const hasColor = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
-const green = (text: string): string => (hasColor ? `\u001b[32m${text}\u001b[0m` : text);
-const red = (text: string): string => (hasColor ? `\u001b[31m${text}\u001b[0m` : text);
-const seconds = (): string => `${(performance.now() / 1000).toFixed(1).padStart(5)} s`;
-
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
 
 async function run(): Promise<number> {
   console.log("Starting a mesh and a shop: API server, control plane, 10 members with sidecars…");
   await using stage = await startStage(stop.signal);
-  console.log(`${seconds()}  everything is up\n`);
+  console.log(`${elapsed()}  everything is up\n`);
   await using machine = new Machine(stage);
-  const story: readonly (readonly [string, Scene])[] = [
+  const story: Story<Stage> = [
     ["All traffic is mutually authenticated", everythingIsAuthenticated],
     ["A machine from outside joins and takes its share", aMachineJoins(machine)],
     ["A policy denies one route to one identity", aPolicyDenies],
@@ -45,25 +40,16 @@ async function run(): Promise<number> {
     ["The control plane is away for 20 s", controlPlaneIsAway],
     ["Golden metrics per route, as the shopper's sidecar saw them", goldenMetrics],
   ];
-  const aborted = new Promise<never>((_, reject) => {
-    stop.signal.addEventListener("abort", () => reject(stop.signal.reason));
-  });
-  aborted.catch(() => undefined);
-  for (const [index, [title, scene]] of story.entries()) {
-    if (!chosen.has(index + 1)) continue;
-    try {
-      const said = await Promise.race([scene(stage), aborted]);
-      console.log(`${green("✔")} ${index + 1}. ${title}  (${seconds().trim()})`);
-      for (const line of said) console.log(`     ${line}`);
-      console.log();
-    } catch (error) {
-      if (stop.signal.aborted) return 130;
-      console.log(`${red("✘")} ${index + 1}. ${title}: ${String(error)}`);
+  const code = await play({
+    stage,
+    story,
+    stop: stop.signal,
+    only: chosen,
+    onFailure: () => {
       for (const line of stage.lines.slice(-60)) console.error(`     ${line}`);
-      return 1;
-    }
-  }
-  if (values.once) return 0;
+    },
+  });
+  if (code !== 0 || values.once) return code;
   console.log("The mesh stays up until Ctrl-C. In another terminal, try:");
   console.log(
     `  kubectl --kubeconfig ${stage.mesh.kubeconfigPath} -n shop get pods,services,externalworkloads`,

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Scene as Played } from "../play.ts";
 import type { Machine } from "./machine.ts";
 import { createPolicies } from "./manifests.ts";
 import { quantile, type Series, scrape, sum } from "./metrics.ts";
@@ -10,8 +11,7 @@ export class DidNotHold extends Error {
   override readonly name: string = "DidNotHold";
 }
 
-/** What one line of the story proved, with figures. */
-export type Scene = (stage: Stage) => Promise<string[]>;
+type Scene = Played<Stage>;
 
 const CONTROL_DOWN_MS = 20_000;
 

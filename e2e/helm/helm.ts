@@ -17,9 +17,8 @@ export interface HelmRun {
   readonly err: string;
 }
 
-/** Runs the real Helm, with everything that it keeps in `home`. */
-export function helm(home: string, args: readonly string[], kubeconfig = ""): HelmRun {
-  const env = {
+export function helmEnvironment(home: string, kubeconfig: string): NodeJS.ProcessEnv {
+  return {
     PATH: process.env["PATH"],
     HOME: home,
     HELM_CACHE_HOME: join(home, "cache"),
@@ -27,6 +26,11 @@ export function helm(home: string, args: readonly string[], kubeconfig = ""): He
     HELM_DATA_HOME: join(home, "data"),
     KUBECONFIG: kubeconfig,
   };
+}
+
+/** Runs the real Helm, with everything that it keeps in `home`. */
+export function helm(home: string, args: readonly string[], kubeconfig = ""): HelmRun {
+  const env = helmEnvironment(home, kubeconfig);
   const { status, stdout, stderr } = spawnSync(toolPath("helm"), args, { encoding: "utf8", env });
   return { code: status, out: stdout, err: stderr };
 }

@@ -8,6 +8,7 @@ import { PODS, type Pod } from "@heddle/kube/types/core";
 import { TestCa } from "@heddle/testkit/ca";
 import { writeImages } from "../../scripts/images.ts";
 import { ROOT } from "../../scripts/test-suites.ts";
+import type { Daemon } from "./daemon.ts";
 import { type Ended, output } from "./ended.ts";
 import { newNodeFolder } from "./leftovers.ts";
 import { type KubeNode, startKubeNode } from "./node.ts";
@@ -52,6 +53,21 @@ export class MeshNode implements AsyncDisposable {
     const client = parts.use(new KubeClient({ cluster }));
     const all = parts.move();
     return new MeshNode(folder, node, client, all);
+  }
+
+  /** An administrator's, for programs of this machine. */
+  get kubeconfigPath(): string {
+    return this.#node.kubeconfigPath;
+  }
+
+  /** Runs a program in the node's network to its end. @returns what it printed. */
+  exec(program: readonly string[]): Promise<string> {
+    return this.#node.exec(program);
+  }
+
+  /** Starts a program in the node's network; it ends with the node. */
+  start(name: string, program: readonly string[]): Daemon {
+    return this.#node.start(name, program);
   }
 
   /** `heddle …`, with our kubeconfig. @returns what it printed. */

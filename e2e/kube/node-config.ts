@@ -12,7 +12,7 @@ export const COREDNS_IMAGE = "images.test/coredns:1";
 
 const POD_NETWORK = "10.244.0.0/16";
 const NODE_PODS = "10.244.0.0/24";
-const DNS_IP = "10.96.0.10";
+export const DNS_IP = "10.96.0.10";
 
 /** In TOML, for containerd. `@@` stands for the node's folder. */
 const CONTAINERD = `
