@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dig, type Json, type JsonObject } from "@heddle/apiserver/json/value";
 import { type Fixture, startFixture } from "@heddle/apiserver/testing/fixture";
+import { type Clock, systemClock } from "@heddle/base/clock";
 import { patching, type Reviewer, WebhookHost } from "@heddle/testkit/webhook-host";
 
 const MAPS = "/api/v1/namespaces/default/configmaps";
@@ -31,9 +32,9 @@ interface World extends AsyncDisposable {
   ): Promise<WebhookHost>;
 }
 
-async function startWorld(): Promise<World> {
+async function startWorld(options: Parameters<typeof startFixture>[0] = {}): Promise<World> {
   const parts = new AsyncDisposableStack();
-  const fixture = parts.use(await startFixture());
+  const fixture = parts.use(await startFixture(options));
   const { admin } = fixture;
   return {
     fixture,
@@ -99,6 +100,20 @@ test("a validating webhook is shown what would be stored, and its denial is the 
   assert.equal(operation, "UPDATE");
   assert.deepEqual(oldObject, made.body);
   assert.deepEqual(object!["data"], { a: "1", bad: "1" });
+});
+
+test("an object is as old as its webhooks saw it, however long they took", async () => {
+  let aheadMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  await using world = await startWorld({ clock });
+  const host = await world.hook("validating", "slow", () => {
+    aheadMs += 60_000;
+    return ALLOW;
+  });
+  const made = await world.admin.post(MAPS, map("one"));
+  const created = (object: unknown): Json | undefined =>
+    dig(object as Json, "metadata", "creationTimestamp");
+  assert.equal(created(made.body), created(host.seen[0]?.object));
 });
 
 test("a webhook may keep an object from being deleted", async () => {

@@ -81,7 +81,8 @@ export class AdmittedWriter {
     } as const;
     const object = (await this.#admission.mutate(attempt)) ?? sent;
     const owners = ownersOf(sent);
-    const plan = { ...options, owners, fieldValidation: "Ignore", uid: randomUUID() } as const;
+    const asShown = { uid: randomUUID(), createdIso: this.#writer.nowIso() };
+    const plan = { ...options, ...asShown, owners, fieldValidation: "Ignore" } as const;
     const planned = await this.#writer.create(target, clone(object), { ...plan, isDryRun: true });
     const { name } = planned.entry;
     metadataOf(object)["name"] = name;

@@ -52,6 +52,8 @@ export interface WriteOptions extends DraftOptions {
   readonly isDryRun: boolean;
   /** Of a new object, where it was told already. */
   readonly uid?: string;
+  /** The same: when it was made, as `nowIso` gives it. */
+  readonly createdIso?: string;
   /** Looks at what is about to be stored, and throws if its author may not store it. */
   readonly guard?: (object: JsonObject, old: JsonObject | undefined) => void;
 }
@@ -111,12 +113,12 @@ export class ObjectWriter {
 
   /** What a client wants of a new object, before the rules of its kind see it. Owns `body`. */
   draft(target: Target, body: Json, options: DraftOptions): Admitted {
-    return this.#drafter.create(target, body, options, this.#nowIso());
+    return this.#drafter.create(target, body, options, this.nowIso());
   }
 
   /** What a client wants of an object that is there. */
   redraft(target: Target, current: Entry, change: Change, options: DraftOptions): Admitted {
-    return this.#drafter.change(target, current, change, options, this.#nowIso());
+    return this.#drafter.change(target, current, change, options, this.nowIso());
   }
 
   /** @param body - Owned by the writer from now on. */
@@ -125,7 +127,7 @@ export class ObjectWriter {
     const { object, warnings } = this.draft(target, body, options);
     const metadata = metadataOf(object);
     settleNamespace(metadata, target);
-    const nowIso = this.#nowIso();
+    const nowIso = options.createdIso ?? this.nowIso();
     stampNew(object, nowIso, type.strategy.hasGeneration, options.uid);
     if (view.hasStatus) dropStatus(object, type);
     const causes = schemaCauses(object, view);
@@ -168,7 +170,7 @@ export class ObjectWriter {
     options: WriteOptions = PLAIN,
   ): Promise<Written> {
     const { type } = target;
-    const nowIso = this.#nowIso();
+    const nowIso = this.nowIso();
     let warnings: readonly string[] = [];
     const rules = new RuleQuestions(this.#rules, target);
     const preview = this.#preview(target, name, { part, revise }, options);
@@ -196,7 +198,7 @@ export class ObjectWriter {
   /** Deletes an object, or marks it for deletion while finalizers hold it. */
   async delete(target: Target, name: string, options: DeleteOptions): Promise<Deleted> {
     const { type } = target;
-    const nowIso = this.#nowIso();
+    const nowIso = this.nowIso();
     return await this.#store.commit((tx) => {
       const place = this.#place(target, name);
       const current = tx.get(place);
@@ -289,8 +291,8 @@ export class ObjectWriter {
     return { tx, nowIso, settings: this.#settings, registry: this.#registry };
   }
 
-  /** Written once a second, for it costs as much as all that is asked of owners. */
-  #nowIso(): string {
+  /** The present as metadata tells it. Written once a second: it costs as much as all of owners. */
+  nowIso(): string {
     const second = Math.floor(this.#clock.wallMs() / 1000);
     if (second !== this.#second) {
       this.#second = second;
