@@ -16,7 +16,7 @@ let node: MeshNode | undefined;
 before(async () => {
   if (skip !== false) return;
   node = await MeshNode.start();
-  await node.install("--set", "proxy.image.name=heddle/proxy");
+  await node.install();
 });
 
 after(async () => {

@@ -15,10 +15,7 @@ import type { Stage } from "./stage.ts";
 const SHOP = "shop";
 /** Of the control plane, where a load balancer would be. */
 const JOIN_ADDRESS = `${NODE.ip}:8444`;
-const VALUES = {
-  proxy: { image: { name: "heddle/proxy" } },
-  expansion: { enabled: true, advertised: [JOIN_ADDRESS] },
-} as const;
+const VALUES = { expansion: { enabled: true, advertised: [JOIN_ADDRESS] } } as const;
 
 export const STORY: Story<Stage> = [
   ["The control plane is installed, and `heddle check` is content", installed],

@@ -46,7 +46,7 @@ const OVERRIDES: readonly (readonly [readonly string[], Readonly<Record<string, 
     [
       ...["--proxy-uid", "2102", "--inbound-port", "4143", "--native-sidecar"],
       ...["--close-wait-timeout", "0s", "--enable-external-profiles=false"],
-      ...["--registry", "cr.l5d.io/linkerd"],
+      ...["--registry", "heddle"],
     ],
     {},
   ],
@@ -128,7 +128,7 @@ test("[HC29] images come from another registry by flag or by variable, and the f
     });
   const of = (registry: string, tag = "0.1.0") =>
     ["proxy", "proxy", "debug"].map((name) => `${registry}/${name}:${tag}`);
-  assert.deepEqual(await images([], {}), of("cr.l5d.io/linkerd"));
+  assert.deepEqual(await images([], {}), of("heddle"));
   assert.deepEqual(await images(["--registry", "my.own:5000/mesh"], {}), of("my.own:5000/mesh"));
   const env = { LINKERD_DOCKER_REGISTRY: "by.variable/x/" };
   assert.deepEqual(await images([], env), of("by.variable/x"));
@@ -174,6 +174,6 @@ test("[HC28] without --ignore-cluster the cluster's own values are the base, anc
       variable(written, "LINKERD2_PROXY_DESTINATION_PROFILE_SUFFIXES"),
       "svc.east.example.",
     );
-    assert.equal(container(written, "linkerd-proxy").image, "cr.l5d.io/linkerd/proxy:v8");
+    assert.equal(container(written, "linkerd-proxy").image, "heddle/proxy:v8");
   });
 });

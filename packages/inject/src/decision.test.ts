@@ -56,6 +56,7 @@ test("[IJ10] [IJ29] sidecars are recognised by name and image, native ones too",
     { name: "linkerd-proxy" },
     { name: "istio-proxy" },
     { name: "x", image },
+    { name: "x", image: "heddle/proxy:v1" },
   ]) {
     assert.ok(hasSidecar(podOf({}, { containers: [container] })), container.name);
     assert.ok(hasSidecar(podOf({}, { initContainers: [container] })), container.name);

@@ -84,7 +84,7 @@ function decideByAnnotation(
 }
 
 const PROXY_NAMES = ["linkerd-proxy", "istio-proxy"];
-const PROXY_IMAGES = ["cr.l5d.io/linkerd/proxy:", "gcr.io/istio-release/proxyv2:"];
+const PROXY_IMAGES = ["heddle/proxy:", "cr.l5d.io/linkerd/proxy:", "gcr.io/istio-release/proxyv2:"];
 const INIT_NAMES = ["linkerd-init", "istio-init"];
 const INIT_IMAGES = ["cr.l5d.io/linkerd/proxy-init:", "gcr.io/istio-release/proxy_init:"];
 

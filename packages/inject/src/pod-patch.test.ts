@@ -125,9 +125,9 @@ test("[IJ04] [IJ05] a debug container comes where asked for, of its own version"
   const debug = (pod: Readonly<Record<string, string>>) =>
     injected({ pod }).spec.containers.find(({ name }) => name === "linkerd-debug")?.image;
   assert.equal(debug({}), undefined);
-  assert.equal(debug(asked), "cr.l5d.io/linkerd/debug:test");
+  assert.equal(debug(asked), "heddle/debug:test");
   const versioned = { ...asked, "config.linkerd.io/debug-image-version": "v9" };
-  assert.equal(debug(versioned), "cr.l5d.io/linkerd/debug:v9");
+  assert.equal(debug(versioned), "heddle/debug:v9");
 });
 
 test("[IJ06] [IJ08] a log level is taken from the pod, else from the namespace", () => {

@@ -207,14 +207,14 @@ export function defaultValues(version: string): Values {
       enableSecurityContext: true,
       securityContext: UNPRIVILEGED,
     },
-    debugContainer: { image: { name: "cr.l5d.io/linkerd/debug", version: "", pullPolicy: "" } },
+    debugContainer: { image: { name: "heddle/debug", version: "", pullPolicy: "" } },
   };
 }
 
 function defaultProxyValues(): ProxyValues {
   const probe = { periodSeconds: 0, failureThreshold: 0 };
   return {
-    image: { name: "cr.l5d.io/linkerd/proxy", version: "", pullPolicy: "" },
+    image: { name: "heddle/proxy", version: "", pullPolicy: "" },
     logLevel: "warn,linkerd=info,hickory=error",
     logFormat: "plain",
     logHTTPHeaders: "off",
