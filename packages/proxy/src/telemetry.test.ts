@@ -241,7 +241,7 @@ test("[J26] [J27] a timeout of TLS detection is counted with its address, a hand
 test("[J28] [J30] on the direct port a timeout, foreign bytes and a mesh connection are told apart", async () => {
   const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
   const env = {
-    LINKERD2_PROXY_INBOUND_DETECT_TIMEOUT: "100ms",
+    LINKERD2_PROXY_INBOUND_DETECT_TIMEOUT: "1s",
     LINKERD2_PROXY_INBOUND_LISTEN_ADDR: `${APP_IP}:0`,
   };
   await using world = await TestWorld.start({ anchors: ca.pem, leaf, env });
