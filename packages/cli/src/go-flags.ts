@@ -1,9 +1,7 @@
+import { parseBoolean } from "@heddle/inject/go-text";
 import { UsageError } from "./command.ts";
 
 type Options = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
-
-const TRUE: readonly string[] = ["1", "t", "T", "TRUE", "true", "True"];
-const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
 
 /**
  * Arguments as `parseArgs` takes them, with `allowNegative`: Linkerd's command lines also say
@@ -16,10 +14,17 @@ export function goArgs(args: readonly string[], options: Options): string[] {
     if (found === null || (end >= 0 && index > end)) return arg;
     const [, name = "", value = ""] = found;
     if (!Object.hasOwn(options, name) || options[name]!.type !== "boolean") return arg;
-    if (TRUE.includes(value)) return `--${name}`;
-    if (FALSE.includes(value)) return `--no-${name}`;
-    throw new UsageError(`--${name} takes true or false, not "${value}"`);
+    return goBoolean(name, value) ? `--${name}` : `--no-${name}`;
   });
+}
+
+/** @throws UsageError that names the flag. */
+export function goBoolean(name: string, text: string): boolean {
+  try {
+    return parseBoolean(text);
+  } catch {
+    throw new UsageError(`--${name} takes true or false, not "${text}"`);
+  }
 }
 
 /** Holds `-o` to the forms that a command prints. */

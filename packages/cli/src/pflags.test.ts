@@ -32,7 +32,7 @@ for (const [words, expected] of [
   ["word", /"word" is no flag/],
   ["--port", /--port needs a value/],
   ["--port ten", /--port takes a whole number, not "ten"/],
-  ["--ipv6=maybe", /--ipv6 is true or false, not "maybe"/],
+  ["--ipv6=maybe", /--ipv6 takes true or false, not "maybe"/],
   ["--toString=1", /unknown flag --toString/],
 ] as const) {
   test(`parseGoFlags() refuses ${words}`, () => {

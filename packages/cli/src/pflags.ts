@@ -1,4 +1,5 @@
 import { UsageError } from "./command.ts";
+import { goBoolean } from "./go-flags.ts";
 
 /**
  * A flag as Go's command lines take it. Lists are parted by commas and may be given several times;
@@ -77,7 +78,7 @@ function read(name: string, flag: GoFlag, text: string, before: Value): Value {
     case "string":
       return text;
     case "bool":
-      return boolean(name, text);
+      return goBoolean(name, text);
     case "int":
       return integer(name, text);
     case "strings":
@@ -87,12 +88,6 @@ function read(name: string, flag: GoFlag, text: string, before: Value): Value {
     case "ints":
       return [...(before as readonly number[]), ...items.map((item) => integer(name, item.trim()))];
   }
-}
-
-function boolean(name: string, text: string): boolean {
-  if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
-  if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return false;
-  throw new UsageError(`--${name} is true or false, not "${text}"`);
 }
 
 function integer(name: string, text: string): number {

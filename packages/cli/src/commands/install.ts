@@ -1,11 +1,11 @@
 import { clusterClient, requireName } from "../cluster.ts";
 import type { CliContext, Command } from "../command.ts";
+import { checkOutput } from "../go-flags.ts";
 import { chartSchema, chartValues } from "../helm/chart.ts";
 import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
 import {
   attempt,
-  outputFormat,
   parseFlags,
   VALUE_USAGE,
   type ValueFlags,
@@ -32,7 +32,7 @@ export const install: Command = {
 
   async run(args, context) {
     const flags = parseFlags("install", args);
-    const format = outputFormat(flags.output);
+    const format = checkOutput(flags.output ?? "yaml", ["yaml", "json"]);
     const namespace = requireName(flags["linkerd-namespace"] ?? "linkerd", "--linkerd-namespace");
     const cluster = flags["ignore-cluster"] === true ? undefined : clusterClient(flags, context);
     if (cluster !== undefined) await refuseInstalled(cluster, namespace);

@@ -2,9 +2,9 @@ import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
 import type { Command } from "../command.ts";
+import { checkOutput } from "../go-flags.ts";
 import { chartValues } from "../helm/chart.ts";
 import { overlay } from "../helm/set-values.ts";
-import { outputFormat } from "../install/flags.ts";
 import { findControlPlane, installerOf, isOurs } from "../install/installed.ts";
 import { identityOf, type Named, ownedByReleases } from "../install/owned.ts";
 import { controlPlaneObjects, definitionObjects, printObjects } from "../install/render.ts";
@@ -23,7 +23,7 @@ export const prune: Command = {
         output: { type: "string", short: "o", default: "yaml" },
       },
     });
-    const format = outputFormat(flags.output);
+    const format = checkOutput(flags.output ?? "yaml", ["yaml", "json"]);
     const namespace = requireName(flags["linkerd-namespace"], "--linkerd-namespace");
     const cluster = clusterClient(flags, context);
     const config = await findControlPlane(cluster, namespace);

@@ -2,8 +2,8 @@ import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { CLUSTER_OPTIONS, clusterClient, requireName } from "../cluster.ts";
 import type { Command } from "../command.ts";
+import { checkOutput } from "../go-flags.ts";
 import { extensionNamespaces, listed, meshedPods } from "../install/data-plane.ts";
-import { outputFormat } from "../install/flags.ts";
 import type { ClusterReader } from "../install/installed.ts";
 import { ownedClusterWide } from "../install/owned.ts";
 import { printObjects } from "../install/render.ts";
@@ -22,7 +22,7 @@ export const uninstall: Command = {
         output: { type: "string", short: "o", default: "yaml" },
       },
     });
-    const format = outputFormat(flags.output);
+    const format = checkOutput(flags.output ?? "yaml", ["yaml", "json"]);
     const namespace = requireName(flags["linkerd-namespace"], "--linkerd-namespace");
     const cluster = clusterClient(flags, context);
     if (!flags.force) await refuseInUse(cluster, namespace);

@@ -2,13 +2,13 @@ import { MeshError, messageOf } from "@heddle/base/errors";
 import { type ConfigMap, SECRETS } from "@heddle/kube/types/core";
 import { clusterClient, requireName } from "../cluster.ts";
 import type { CliContext, Command } from "../command.ts";
+import { checkOutput } from "../go-flags.ts";
 import { chartSchema, chartValues } from "../helm/chart.ts";
 import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
 import { listed, meshedPods, podsWithoutTrust } from "../install/data-plane.ts";
 import {
   attempt,
-  outputFormat,
   parseFlags,
   VALUE_USAGE,
   type ValueFlags,
@@ -40,7 +40,7 @@ export const upgrade: Command = {
 
   async run(args, context) {
     const flags = parseFlags("upgrade", args);
-    const format = outputFormat(flags.output);
+    const format = checkOutput(flags.output ?? "yaml", ["yaml", "json"]);
     const namespace = requireName(flags["linkerd-namespace"] ?? "linkerd", "--linkerd-namespace");
     try {
       printObjects(await upgraded(flags, namespace, context), format, context);

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
-import { parseBoolean, wholeCores } from "@heddle/inject/go-text";
+import { wholeCores } from "@heddle/inject/go-text";
 import { type CliContext, UsageError } from "../command.ts";
+import { goArgs } from "../go-flags.ts";
 import { overlay, parseValues, setValues, type Values } from "../helm/set-values.ts";
 import { readSource } from "../manifests.ts";
 
@@ -101,35 +102,13 @@ export function parseFlags(command: "install" | "upgrade", args: readonly string
   for (const name of [...SWITCHES, ...(isInstall ? INSTALL_SWITCHES : UPGRADE_SWITCHES)]) {
     options[name] = { type: "boolean" };
   }
-  return parseArgs({ args: goArguments(args, options), options, allowNegative: true })
+  return parseArgs({ args: goArgs(args, options), options, allowNegative: true })
     .values as ValueFlags;
 }
 
 /** For usages. */
 export const VALUE_USAGE =
   "[--crds] [--ha] [--set KEY=VALUE]… [--set-string KEY=VALUE]… [--set-file KEY=FILE]… [-f|--values FILE|URL]… [-o yaml|json] [-L NAMESPACE], and Linkerd's flags for single values: --controller-replicas, --proxy-cpu-request, …";
-
-/** Go's `--flag=false` for flags: Node's own parser knows `--no-flag` only. */
-function goArguments(
-  args: readonly string[],
-  options: Readonly<Record<string, { readonly type: string }>>,
-): string[] {
-  return args.map((arg) => {
-    const [, name = "", text = ""] = /^--([a-z0-9-]+)=(.*)$/.exec(arg) ?? [];
-    if (!Object.hasOwn(options, name) || options[name]!.type !== "boolean") return arg;
-    try {
-      return parseBoolean(text) ? `--${name}` : `--no-${name}`;
-    } catch {
-      throw new UsageError(`--${name} takes true or false, not "${text}"`);
-    }
-  });
-}
-
-/** How objects are printed. */
-export function outputFormat(output = "yaml"): "yaml" | "json" {
-  if (output === "yaml" || output === "json") return output;
-  throw new UsageError(`-o takes yaml or json, not "${output}"`);
-}
 
 /** `under` as the flags for single values change it. */
 export function withFlags(under: Values, flags: ValueFlags, context: CliContext): Values {
