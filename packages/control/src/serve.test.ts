@@ -112,9 +112,15 @@ const noIp = ownIp === undefined && "this machine has no address but loopback";
 test("plaintext from our own address is from this machine, as a pod's proxy passes it on", {
   skip: noIp,
 }, async () => {
-  const env = { HEDDLE_CONTROL_LISTEN_IP: ownIp! };
-  await using here = await ControlHost.start(await ApiStore.start(), { env });
-  const address = here.address("destination");
+  const settings = controlSettings({
+    HEDDLE_CONTROL_ROLES: "identity,destination",
+    HEDDLE_CONTROL_LISTEN_IP: ownIp!,
+  });
+  using client = host.store.controlClient();
+  const log = Log.silent();
+  await using here = await startControl({ settings, client, log, clock: systemClock });
+  await here.ready;
+  const address = here.addresses.destination!;
   assert.equal(await ask({ address, from: ownIp! }), "answered");
 });
 
