@@ -284,6 +284,11 @@ async function judge(admin: KubeClient, namespace: string): Promise<void> {
       "out",
       { trafficPolicy: "Allow" },
     ],
+    [
+      kind(`${POLICY}/v1alpha1`, "AuthorizationPolicy", "authorizationpolicies"),
+      "web",
+      { targetRef: target, requiredAuthenticationRefs: [] },
+    ],
   ];
   for (const [of, name, spec] of all) {
     await admin.create(of, { metadata: { name, namespace }, spec } as KubeObject);

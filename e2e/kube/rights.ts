@@ -18,6 +18,20 @@ function inNamespace(all: readonly string[]): string[] {
   return all.map((right) => `own: ${right}`);
 }
 
+/** What the validators look for, to warn of what is not there. */
+const LOOKED_FOR: readonly string[] = [
+  ...rights(["get"], "", ["services"]),
+  ...rights(["get"], "linkerd.io", ["serviceprofiles"]),
+  ...rights(["get"], "policy.linkerd.io", [
+    "egressnetworks",
+    "httproutes",
+    "meshtlsauthentications",
+    "networkauthentications",
+    "servers",
+  ]),
+  ...rights(["get"], "gateway.networking.k8s.io", ["grpcroutes", "httproutes"]),
+];
+
 /**
  * All that each account of the control plane may do, besides what everybody may: in every namespace,
  * or, with `own:`, in its own alone. Everything else is denied.
@@ -30,6 +44,7 @@ export const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     ...inNamespace(rights(["get", ...READ], "", ["configmaps"], "linkerd-identity-trust-roots")),
   ],
   "linkerd-destination": [
+    ...LOOKED_FOR,
     ...rights(READ, "", ["nodes", "pods", "services"]),
     ...rights(READ, "apps", ["replicasets"]),
     ...rights(READ, "batch", ["jobs"]),
@@ -47,9 +62,11 @@ export const ALLOWED: Readonly<Record<string, readonly string[]>> = {
       "servers",
     ]),
     ...rights(["patch"], "policy.linkerd.io", [
+      "authorizationpolicies/status",
       "egressnetworks/status",
       "httplocalratelimitpolicies/status",
       "httproutes/status",
+      "servers/status",
     ]),
     ...rights(READ, "gateway.networking.k8s.io", [
       "grpcroutes",
@@ -71,6 +88,7 @@ export const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     ...rights(["get"], "apps", ["replicasets"]),
     ...rights(["get"], "batch", ["jobs"]),
     ...rights(["create", "patch"], "", ["events"]),
+    ...rights(["get"], "linkerd.io", ["serviceprofiles"]),
   ],
 };
 
@@ -87,6 +105,8 @@ export const EXPANSION_ALLOWED: readonly string[] = [
 
 /** What the suite does not make the control plane do. */
 export const UNUSED: ReadonlySet<string> = new Set([
+  // Whatever may be referred to; the suite refers to few of them.
+  ...LOOKED_FOR,
   // Only what repeats is counted by a patch.
   "patch /events",
   // Once a minute, in case the watch has missed something.
