@@ -15,6 +15,7 @@ const COMMANDS = {
   test: ["scripts/test.ts"],
   ok: ["scripts/ok.ts"],
   conformance: ["scripts/conformance.ts"],
+  "conformance:gateway": ["e2e/conformance/main.ts"],
   bench: ["bench/main.ts"],
   soak: ["bench/soak.ts"],
   images: ["scripts/images.ts"],

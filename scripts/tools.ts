@@ -9,13 +9,16 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-interface Tool {
+/** A program that comes as a package of a Go module. */
+export interface Tool {
   readonly name: string;
   /** Where the versions are pinned. */
   readonly folder: string;
   readonly module: string;
   /** Go variables that tell the tool its own version. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Whether the program is the package's tests. */
+  readonly isTest?: true;
 }
 
 const TOOLS_FOLDER = join(import.meta.dirname, "tools");
@@ -81,8 +84,8 @@ export function toolPath(name: string): string {
 }
 
 /** Builds what is missing, where Go can; says what is skipped otherwise. */
-export async function provideTools(): Promise<void> {
-  const absent = TOOLS.filter((tool) => !isBuilt(tool));
+export async function provideTools(tools: readonly Tool[] = TOOLS): Promise<void> {
+  const absent = tools.filter((tool) => !isBuilt(tool));
   if (absent.length === 0) return;
   const problem = goProblem();
   if (problem !== undefined) {
@@ -103,7 +106,8 @@ function stampOf({ folder, module }: Tool): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-function isBuilt(tool: Tool): boolean {
+/** Whether it is there, in the version that is pinned. */
+export function isBuilt(tool: Tool): boolean {
   const path = toolPath(tool.name);
   if (!existsSync(path) || !existsSync(`${path}.stamp`)) return false;
   return readFileSync(`${path}.stamp`, "utf8").trim() === stampOf(tool);
@@ -131,11 +135,12 @@ function build(tool: Tool): void {
     "-w",
     ...Object.entries(variables).map(([key, value]) => `-X ${key}=${value}`),
   ];
+  const verb = tool.isTest ? ["test", "-c"] : ["build"];
   console.log(`building ${name} (once)`);
   const started = performance.now();
   const { status } = spawnSync(
     "nice",
-    ["-n", "10", "go", "build", "-trimpath", `-ldflags=${flags.join(" ")}`, "-o", next, module],
+    ["-n", "10", "go", ...verb, "-trimpath", `-ldflags=${flags.join(" ")}`, "-o", next, module],
     {
       cwd: folder,
       stdio: ["ignore", "inherit", "inherit"],

@@ -65,6 +65,16 @@ export class MeshNode implements AsyncDisposable {
     return this.#node.exec(program);
   }
 
+  /** The same, for a program that may fail. */
+  ended(program: readonly string[]): Promise<Ended> {
+    return this.#node.ended(program);
+  }
+
+  /** Gives the node images, from OCI archives. */
+  importImages(archives: readonly string[]): Promise<void> {
+    return this.#node.importImages(archives);
+  }
+
   /** Starts a program in the node's network; it ends with the node. */
   start(name: string, program: readonly string[]): Daemon {
     return this.#node.start(name, program);
@@ -76,12 +86,19 @@ export class MeshNode implements AsyncDisposable {
     return output([join(ROOT, "heddle"), ...args], { env });
   }
 
-  /** `heddle install`, applied, until all of it is available. */
+  /** `heddle install`, applied, until all of it is available; with the Gateway API's routes. */
   async install(...flags: readonly string[]): Promise<void> {
-    await this.kubectl(
-      ["apply", "-f", "-"],
-      await this.heddle("install", "--crds", "--set", "installGatewayAPI=true"),
-    );
+    await this.installCrds("--set", "installGatewayAPI=true");
+    await this.installControlPlane(...flags);
+  }
+
+  /** `heddle install --crds`, applied. */
+  async installCrds(...flags: readonly string[]): Promise<void> {
+    await this.kubectl(["apply", "-f", "-"], await this.heddle("install", "--crds", ...flags));
+  }
+
+  /** `heddle install`, applied, until all of it is available. */
+  async installControlPlane(...flags: readonly string[]): Promise<void> {
     await this.kubectl(["apply", "-f", "-"], await this.heddle("install", ...flags));
     const wanted = ["wait", "--for=condition=Available", "deployment", "--all", WAIT];
     await this.kubectl(["-n", "linkerd", ...wanted]);
