@@ -45,7 +45,7 @@ test("every npm script of the README exists", () => {
   };
   const scripts = [
     ...README.matchAll(
-      /npm (?:run )?(start|test|ok|conformance|bench|images|test:kube-api|test:kube|demo:hosts|demo:kube)\b/g,
+      /npm (?:run )?(start|test|ok|conformance:gateway|conformance|bench|images|test:kube-api|test:kube|demo:hosts|demo:kube)\b/g,
     ),
   ];
   for (const [, name] of scripts) assert.ok(manifest.scripts[name!] !== undefined, String(name));

@@ -3,11 +3,10 @@
  * proxies on a node with real pods. Needs root and Go. Writes the suite's report to
  * `docs/conformance/`, what the suite says to `build/`, and ends with 0 only if every test passes.
  *
- * `--features core` leaves out extended features; `--run-test NAME` runs only that test, and
- * `--timeouts 'MaxTimeToConsistency:5s'` shortens the waiting, both without a report.
+ * `--core` leaves out extended features, `--run-test NAME` runs only that test, and
+ * `--timeouts 'MaxTimeToConsistency:5s'` shortens the waiting: all without a report.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { installLine, providePackages } from "../../scripts/machine.ts";
@@ -21,9 +20,12 @@ import { CORE, EXTENDED } from "./features.ts";
 import { gatewayApi, PROGRAMS, SUITE } from "./programs.ts";
 import { parseResults, table } from "./results.ts";
 
+/** For what is made on the way. */
+const FOLDER = join(ROOT, "build", "gateway-conformance");
+
 const { values } = parseArgs({
   options: {
-    features: { type: "string" },
+    core: { type: "boolean" },
     "run-test": { type: "string" },
     timeouts: { type: "string" },
   },
@@ -43,33 +45,30 @@ async function run(): Promise<number> {
     console.error(`conformance:gateway cannot run: ${problem}`);
     return 1;
   }
-  await using parts = new AsyncDisposableStack();
-  const folder = mkdtempSync(join(tmpdir(), "heddle-conformance-"));
-  parts.defer(() => rmSync(folder, { recursive: true, force: true }));
+  rmSync(FOLDER, { recursive: true, force: true });
+  mkdirSync(FOLDER, { recursive: true });
   console.log("Starting a Kubernetes with one node, and making images…");
-  const node = parts.use(await MeshNode.start());
-  await node.importImages([await writeEchoImage(folder)]);
+  await using node = await MeshNode.start();
+  await node.importImages([await writeEchoImage(FOLDER)]);
   const { version, crds } = await gatewayApi();
   await node.kubectl(["apply", "--server-side", "-k", crds]);
   await node.installCrds();
   await node.installControlPlane();
   console.log(`${elapsed()}  the mesh is up; running the suite of Gateway API ${version}…`);
-  return await runSuite(node, folder, version);
+  return await runSuite(node, version);
 }
 
-async function runSuite(node: MeshNode, folder: string, version: string): Promise<number> {
-  const report = join(folder, "report.yaml");
+async function runSuite(node: MeshNode, version: string): Promise<number> {
+  const report = join(FOLDER, "report.yaml");
   const { code, out, err } = await node.ended([toolPath(SUITE.name), ...flags(report, node)]);
-  const log = join(ROOT, "build", "gateway-conformance.log");
-  mkdirSync(join(ROOT, "build"), { recursive: true });
+  const log = join(FOLDER, "suite.log");
   writeFileSync(log, `${out}${err}`);
   const results = parseResults(out);
   if (results.length === 0) throw new Error(`Cannot run the suite: ${err}${out}`);
   for (const line of table(results)) console.log(line);
   console.log(`${elapsed()}  the suite ended with ${code}; what it said: ${log}`);
-  if (values["run-test"] === undefined && values.timeouts === undefined) {
+  if (Object.keys(values).length === 0) {
     const path = join(ROOT, "docs", "conformance", `gateway-api-${version}.yaml`);
-    mkdirSync(join(ROOT, "docs", "conformance"), { recursive: true });
     copyFileSync(report, path);
     console.log(`report: ${path}`);
   }
@@ -77,7 +76,7 @@ async function runSuite(node: MeshNode, folder: string, version: string): Promis
 }
 
 function flags(report: string, node: MeshNode): string[] {
-  const features = values.features === "core" ? CORE : [...CORE, ...EXTENDED];
+  const features = values.core === true ? CORE : [...CORE, ...EXTENDED];
   const wanted = {
     "test.run": "TestConformance$",
     "test.v": "true",
