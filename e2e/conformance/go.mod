@@ -1,3 +1,4 @@
+// Only pins versions, and has no code: `go get` changes it, and `go mod tidy` would empty it.
 module heddle.dev/e2e/conformance
 
 go 1.26.0
