@@ -89,8 +89,10 @@ export async function benchControl(
       perSecond: CHANGES_PER_S,
     });
     const rss = rssMib([pid]);
+    console.log(`push p99 ${pushMs.toFixed(0)} ms, ${rss.toFixed(0)} MiB`);
     await load.do({ step: "disconnect" });
     const reconnectS = await load.do({ step: "connect", atOnce: scale.connections });
+    console.log(`all back at once: served in ${reconnectS.toFixed(1)} s`);
     await load.do({ step: "disconnect" });
     pin(CORE, pid);
     const certs = await load.do({ step: "certify", count: scale.certificates });

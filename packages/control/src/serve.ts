@@ -28,8 +28,11 @@ export interface GrpcPortOptions {
   readonly calls: GrpcMetrics;
 }
 
-/** From the first byte to the end of the handshake. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+/**
+ * From the first byte to the end of the handshake. When a control plane comes back, ten thousand
+ * proxies do at once, and all their handshakes take some 20 s; gRPC in Go gives them 120.
+ */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
 /** A proxy that is gone without a word holds its streams no longer than this. */
 const KEEP_ALIVE = { keepAliveIntervalMs: 20_000, keepAliveTimeoutMs: 10_000 } as const;
 
