@@ -1,13 +1,13 @@
 // As a module: the global of this name is a getter, which costs 50 ns each time.
 import { Buffer } from "node:buffer";
 import type net from "node:net";
-import { getSystemErrorName } from "node:util";
 import type { Side } from "@heddle/base/errors";
 import { MeshError } from "@heddle/base/errors";
 import { UNIX_ADDRESS, unmapIp } from "./address.ts";
 import { type Guard, WARNING_GUARD } from "./guard.ts";
 import { EAGAIN, EINTR, type Polled, Poller } from "./poller.ts";
 import { READ_BUFFER } from "./read-buffer.ts";
+import { socketError, systemError } from "./socket-errors.ts";
 import type { Socket, SocketAddress, SocketHandler, TlsInfo } from "./transport.ts";
 
 /** Small writes that come while a TLS record is on its way are gathered up to this much. */
@@ -566,29 +566,6 @@ function viewOf(bytes: Uint8Array, start: number, end: number): Buffer {
 export function descriptorOf(raw: object): number {
   return (raw as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
-
-/** As the runtime makes them. @param errno - Negative. */
-function systemError(syscall: string, errno: number): Error {
-  const code = getSystemErrorName(errno);
-  return Object.assign(new Error(`${syscall} ${code}`), { code, errno, syscall });
-}
-
-/** An error of the runtime or the kernel as ours. Its `cause` carries the errno as `code`. */
-export function socketError(error: Error, side: Side): MeshError {
-  const errno = (error as NodeJS.ErrnoException).code ?? "";
-  const known = SOCKET_ERRORS[errno];
-  if (known !== undefined) {
-    return new MeshError(known[0], side, `Cannot use socket: ${known[1]}`, { cause: error });
-  }
-  const code = errno.startsWith("ERR_SSL") ? "tls_error" : "io_error";
-  return new MeshError(code, side, "Cannot use socket", { cause: error });
-}
-
-const SOCKET_ERRORS: Readonly<Record<string, readonly [code: string, text: string]>> = {
-  ECONNRESET: ["connection_reset", "reset by peer"],
-  EPIPE: ["connection_reset", "closed by peer"],
-  ETIMEDOUT: ["connection_timed_out", "peer does not answer"],
-};
 
 /** `tail` with `used` bytes in it, or a larger copy that can hold `needed`. */
 function withRoom(tail: Buffer | undefined, used: number, needed: number): Buffer {

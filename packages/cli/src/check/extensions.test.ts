@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ApiStore } from "@heddle/testkit/api-store";
 import { TestCa } from "@heddle/testkit/ca";
+import { eventually } from "../mesh.ts";
 import type { CheckResult } from "./check.ts";
 import { extensionFiles, findExtensions } from "./extension-search.ts";
 import { readResults, runExtensions } from "./extensions.ts";
@@ -255,7 +256,7 @@ test("a foreign program is ended when it takes too long, says too much, or we ar
   // What it has started ends too; the kernel may take a moment for it.
   const started = Number(readFileSync(pidFile, "utf8"));
   assert.ok(started > 0);
-  while (isAlive(started)) await new Promise((resolve) => setTimeout(resolve, 10));
+  await eventually("its child to end", signal, async () => assert.ok(!isAlive(started)));
   const absent = await runBounded({ command: "/nonexistent/x", args: [], timeoutMs: 1000, signal });
   assert.match(absent.problem ?? "", /ENOENT/);
   const stop = new AbortController();

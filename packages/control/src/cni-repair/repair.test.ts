@@ -110,8 +110,13 @@ class World implements AsyncDisposable {
     return Number(line.split(" ")[1]);
   }
 
-  async until(isSo: () => Promise<boolean>): Promise<void> {
-    while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
+  /** A counter is read over HTTP, and nobody tells when it moves. */
+  async until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + 30_000;
+    while (!(await isSo())) {
+      assert.ok(performance.now() < deadline, `waited 30 s for ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,7 +135,7 @@ test("the repair controller deletes broken pods of its node, and no others", asy
   world.run();
   await world.pod("after", "here", 95);
   const done = "linkerd_cni_repair_controller_events_publish_latency_seconds_count";
-  await world.until(async () => (await world.metric(done)) === 2);
+  await world.until("two deletions", async () => (await world.metric(done)) === 2);
   for (const [name, isThere] of [
     ["before", false],
     ["after", false],

@@ -3,16 +3,13 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Log } from "@heddle/base/log";
 import { Echo, echoHandlers } from "@heddle/testkit/echo-service";
-import { GrpcHost } from "@heddle/testkit/grpc-host";
+import { startGrpcWorld as start, withStatus } from "@heddle/testkit/grpc-world";
 import { HeaderMap } from "@heddle/wire/http/headers";
-import type { Http2ServerOptions } from "../http2/options.ts";
-import type { AnswerFeed, AnswerSink } from "./answer-feed.ts";
 import { GrpcClient } from "./client.ts";
 import { EncodedMessage } from "./encoded-message.ts";
 import { GrpcError } from "./error.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import { appendBinary, binaryValue } from "./metadata.ts";
-import { GrpcServer, type GrpcServerOptions } from "./server.ts";
 import { GrpcStatus } from "./status.ts";
 
 const { unary, serverStream, clientStream, bidi } = Echo.method;
@@ -293,90 +290,6 @@ test("an answer may be complete before its requests are, which are then left", a
   while (!left) await new Promise((resolve) => setImmediate(resolve));
 });
 
-/** Pushes what it is told to, and remembers what it heard. */
-class Feed implements AnswerFeed<{ text: string }> {
-  readonly heard: string[] = [];
-  readonly attached = Promise.withResolvers<AnswerSink<{ text: string }>>();
-  readonly detached = Promise.withResolvers<void>();
-  onResume: () => void = () => {};
-
-  attach(sink: AnswerSink<{ text: string }>): void {
-    this.attached.resolve(sink);
-  }
-
-  resume(): void {
-    this.heard.push("resume");
-    this.onResume();
-  }
-
-  detach(): void {
-    this.heard.push("detach");
-    this.detached.resolve();
-  }
-}
-
-test("answers may be pushed, at once and later, until they are complete", async () => {
-  const feed = new Feed();
-  await using world = await start({ serverStream: () => feed });
-  const answers = world.client.serverStream(serverStream, {})[Symbol.asyncIterator]();
-  const first = answers.next();
-  const sink = await feed.attached.promise;
-  sink.send({ text: "a" });
-  assert.equal((await first).value?.text, "a");
-  sink.send({ text: "b" });
-  assert.equal((await answers.next()).value?.text, "b");
-  const last = answers.next();
-  sink.complete(undefined);
-  assert.equal((await last).done, true);
-  assert.deepEqual(feed.heard, []);
-  await world.idle();
-});
-
-test("a feed may fail its call, and hears when its client leaves", async () => {
-  const feeds = [new Feed(), new Feed()] as const;
-  let calls = 0;
-  await using world = await start({ serverStream: () => feeds[calls++]! });
-  const failing = Array.fromAsync(world.client.serverStream(serverStream, {}));
-  (await feeds[0].attached.promise).complete(new GrpcError(GrpcStatus.aborted, "enough"));
-  await assert.rejects(failing, withStatus(GrpcStatus.aborted));
-  assert.deepEqual(feeds[0].heard, []);
-  const abort = new AbortController();
-  const left = Array.fromAsync(
-    world.client.serverStream(serverStream, {}, { signal: abort.signal }),
-  );
-  const sink = await feeds[1].attached.promise;
-  abort.abort();
-  await assert.rejects(left, withStatus(GrpcStatus.cancelled));
-  await feeds[1].detached.promise;
-  // Late words are nobody's.
-  sink.send({ text: "late" });
-  sink.complete(undefined);
-  assert.deepEqual(feeds[1].heard, ["detach"]);
-  await world.idle();
-});
-
-test("a feed sees that its client does not read, and hears when it does again", async () => {
-  const feed = new Feed();
-  await using world = await start({ serverStream: () => feed });
-  const answers = world.client.serverStream(serverStream, {})[Symbol.asyncIterator]();
-  const first = answers.next();
-  const sink = await feed.attached.promise;
-  const text = "x".repeat(32_768);
-  let sent = 0;
-  const fill = (): void => {
-    for (; sent < 100 && sink.isOpen; sent++) sink.send({ text });
-    if (sent === 100) sink.complete(undefined);
-  };
-  feed.onResume = fill;
-  fill();
-  assert.ok(sent < 100, `${sent} sent at once`);
-  let read = (await first).done === true ? 0 : 1;
-  while ((await answers.next()).done !== true) read++;
-  assert.equal(read, 100);
-  assert.ok(feed.heard.includes("resume"));
-  await world.idle();
-});
-
 test("a server does not run ahead of a client that does not read", async () => {
   const produced = { count: 0 };
   await using world = await start({
@@ -584,78 +497,6 @@ test("a message that does not parse is refused, however deeply it is nested", as
   }
 });
 
-interface World extends AsyncDisposable {
-  readonly server: GrpcServer;
-  readonly host: GrpcHost;
-  readonly connection: Awaited<ReturnType<GrpcHost["connect"]>>;
-  readonly client: GrpcClient;
-  /** No call is left on the server. */
-  idle(): Promise<void>;
-  /** So many calls are there. Default 1. */
-  begun(count?: number): Promise<void>;
-  /** Sends a request of any shape. Gives the last fields of the answer, `:status` among them. */
-  raw(
-    path: string,
-    fields: Record<string, string>,
-    method?: string,
-    body?: Uint8Array,
-    isComplete?: boolean,
-  ): Promise<Map<string, string>>;
-}
-
-async function start(
-  handlers: Handlers<typeof Echo>,
-  options: GrpcServerOptions = {},
-  http2: Http2ServerOptions = {},
-): Promise<World> {
-  const server = new GrpcServer(options).add(Echo, handlers);
-  const host = await GrpcHost.start(server, http2);
-  const connection = await host.connect();
-  const until = async (isSo: () => boolean): Promise<void> => {
-    while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
-  };
-  return {
-    server,
-    host,
-    connection,
-    client: new GrpcClient(connection, { authority: host.authority }),
-    idle: () => until(() => server.activeCalls === 0),
-    begun: (count = 1) => until(() => server.activeCalls >= count),
-    raw: (path, fields, method = "POST", body, isComplete = true) =>
-      new Promise((resolve, reject) => {
-        const headers = HeaderMap.of({ te: "trailers", "content-type": "application/grpc" });
-        for (const [name, value] of Object.entries(fields)) headers.set(name, value);
-        const seen = new Map<string, string>();
-        const gather = (all: HeaderMap | undefined): void => {
-          for (let i = 0; i < (all?.size ?? 0); i++) seen.set(all!.nameAt(i), all!.valueAt(i));
-        };
-        const head = {
-          ...{ method, scheme: "http", authority: host.authority, path, version: "2" as const },
-          ...{ headers, absoluteForm: false, upgrade: false, contentLength: -1 },
-        };
-        const flow = { pause: () => {}, resume: () => {} };
-        const sink = connection.call(head, flow, {
-          head: ({ status, headers: fieldsOfHead }) => {
-            seen.set(":status", String(status));
-            gather(fieldsOfHead);
-          },
-          data: () => {},
-          end: (trailers) => {
-            gather(trailers);
-            resolve(seen);
-          },
-          abort: reject,
-        });
-        if (body !== undefined) sink.data(body, 0, body.length);
-        if (isComplete) sink.end(undefined);
-      }),
-    [Symbol.asyncDispose]: async () => {
-      await connection.close(1000);
-      await host.close();
-    },
-  };
-}
-
 /** A stream that ends when it is cancelled, and says nothing before. */
 async function* never(_: unknown, { signal }: CallContext): AsyncIterable<never> {
   if (!signal.aborted) await once(signal, "abort");
@@ -669,9 +510,4 @@ async function* texts(...all: string[]): AsyncIterable<{ text: string }> {
 async function* forever(): AsyncIterable<{ text: string }> {
   yield { text: "first" };
   await new Promise(() => {});
-}
-
-function withStatus(status: GrpcStatus, message = /(?:)/): (error: unknown) => boolean {
-  return (error) =>
-    error instanceof GrpcError && error.status === status && message.test(error.message);
 }
