@@ -24,11 +24,8 @@ export function policyHttpRouteProblem(
   annotations: Annotations,
 ): string | undefined {
   const matchOf = newHttpMatchOf();
-  return (
-    parentsProblem(spec) ??
-    annotationsProblem(spec, annotations, parseHttpRetry) ??
-    firstRule(spec.rules, (rule, path) => ruleProblem(rule, path, matchOf))
-  );
+  const problemOf: RuleProblem<HttpRoute> = (rule, path) => ruleProblem(rule, path, matchOf);
+  return routeProblem(spec, annotations, parseHttpRetry, problemOf);
 }
 
 export function gatewayHttpRouteProblem(
@@ -36,11 +33,8 @@ export function gatewayHttpRouteProblem(
   annotations: Annotations,
 ): string | undefined {
   const matchOf = newHttpMatchOf();
-  return (
-    parentsProblem(spec) ??
-    annotationsProblem(spec, annotations, parseHttpRetry) ??
-    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, matchOf))
-  );
+  const problemOf: RuleProblem<HttpRoute> = (rule, path) => gatewayRuleProblem(rule, path, matchOf);
+  return routeProblem(spec, annotations, parseHttpRetry, problemOf);
 }
 
 export function grpcRouteProblem(
@@ -48,10 +42,26 @@ export function grpcRouteProblem(
   annotations: Annotations,
 ): string | undefined {
   const matchOf = newGrpcMatchOf();
+  const problemOf: RuleProblem<GrpcRoute> = (rule, path) => gatewayRuleProblem(rule, path, matchOf);
+  return routeProblem(spec, annotations, parseGrpcRetry, problemOf);
+}
+
+type RuleOf<R extends HttpRoute | GrpcRoute> = NonNullable<R["spec"]["rules"]>[number];
+type RuleProblem<R extends HttpRoute | GrpcRoute> = (
+  rule: RuleOf<R>,
+  path: string,
+) => string | undefined;
+
+function routeProblem<R extends HttpRoute | GrpcRoute>(
+  spec: { readonly parentRefs?: readonly ParentRef[]; readonly rules?: readonly RuleOf<R>[] },
+  annotations: Annotations,
+  parseRetry: (annotations: Annotations) => unknown,
+  problemOf: RuleProblem<R>,
+): string | undefined {
   return (
     parentsProblem(spec) ??
-    annotationsProblem(spec, annotations, parseGrpcRetry) ??
-    firstRule(spec.rules, (rule, path) => gatewayRuleProblem(rule, path, matchOf))
+    annotationsProblem(spec, annotations, parseRetry) ??
+    firstRule(spec.rules, problemOf)
   );
 }
 
