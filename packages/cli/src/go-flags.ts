@@ -1,7 +1,8 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { parseBoolean } from "@heddle/inject/go-text";
 import { UsageError } from "./command.ts";
 
-type Options = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
+type Options = NonNullable<ParseArgsConfig["options"]>;
 
 /**
  * Arguments as `parseArgs` takes them, with `allowNegative`: Linkerd's command lines also say
@@ -17,6 +18,23 @@ export function goArgs(args: readonly string[], options: Options): string[] {
     return goBoolean(name, value) ? `--${name}` : `--no-${name}`;
   });
 }
+
+/** A command line of flags and arguments, read as Linkerd reads it. @throws UsageError. */
+export function parseCommandLine<const O extends Options>(
+  args: readonly string[],
+  options: O,
+): CommandLine<O> {
+  return parseArgs({
+    args: goArgs(args, options),
+    allowPositionals: true,
+    allowNegative: true,
+    options,
+  }) as CommandLine<O>;
+}
+
+type CommandLine<O extends Options> = ReturnType<
+  typeof parseArgs<{ options: O; allowPositionals: true; allowNegative: true }>
+>;
 
 /** @throws UsageError that names the flag. */
 export function goBoolean(name: string, text: string): boolean {

@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import type { KubeClient } from "@heddle/kube/client";
 import { EXTERNAL_WORKLOADS } from "@heddle/kube/types/linkerd";
 import {
@@ -10,7 +9,7 @@ import {
 } from "../authz/authorizations.ts";
 import { CLUSTER_OPTIONS, clusterClient } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import { podsOf } from "../pods-of.ts";
 import { parseResource, type ResourceName } from "../resource-name.ts";
 import { renderTable } from "../table.ts";
@@ -24,12 +23,7 @@ export const authz: Command = {
   usage: "authz [-n|--namespace NS] [--kubeconfig FILE] [--context NAME] TYPE/NAME",
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const resource = parseResource(positionals);
     using client = clusterClient(flags, context);
     const namespace = flags.namespace ?? client.cluster.namespace;

@@ -1,10 +1,9 @@
-import { parseArgs } from "node:util";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { KubeClient } from "@heddle/kube/client";
 import { PODS, type Pod } from "@heddle/kube/types/core";
 import { CLUSTER_OPTIONS, clusterClient } from "../cluster.ts";
 import { type CliContext, type Command, UsageError } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import { certificateText } from "../identity/certificate-text.ts";
 import { presentedCertificates } from "../identity/presented.ts";
 
@@ -22,12 +21,7 @@ export const identity: Command = {
 
   /** @returns 0 also where a pod has none to show, as Linkerd does. */
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     if (positionals.length === 0 && flags.selector === undefined) {
       throw new UsageError("name pods, or select them with -l");
     }

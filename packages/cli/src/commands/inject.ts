@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import { MeshError } from "@heddle/base/errors";
 import { injectManifest } from "@heddle/inject/manifest";
 import { defaultValues, type Values } from "@heddle/inject/values";
@@ -10,7 +9,7 @@ import {
 } from "../cluster.ts";
 import { clusterValues } from "../cluster-values.ts";
 import type { CliContext, Command } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import {
   overridesOf,
   PROXY_OPTIONS,
@@ -35,12 +34,7 @@ export const inject: Command = {
   usage: `inject [--manual] [--ignore-cluster] [--verbose] [-o yaml|json] [--kubeconfig FILE] [--context NAME] [-L|--linkerd-namespace NS] ${PROXY_USAGE} FILE|FOLDER|HTTPS-URL|-`,
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const target = manifestTarget(positionals, flags.output);
     const version = clientVersion();
     const namespace = controlNamespace(flags, context);

@@ -5,7 +5,7 @@ import { chartObjects, chartSchema, chartValues } from "../helm/chart.ts";
 import { manifestOf } from "../helm/manifest.ts";
 import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
-import { attempt, withValueFlags } from "../helm/value-flags.ts";
+import { attempt, withHelmFlags } from "../helm/value-flags.ts";
 import { type GoFlags, type GoValues, parseGoFlags } from "../pflags.ts";
 import { clientVersion } from "./version.ts";
 
@@ -56,11 +56,7 @@ export const installCni: Command = {
     }
     const namespace = requireName(flags["cni-namespace"], "--cni-namespace");
     const base = chartValues(CHART);
-    const given = withValueFlags(overlay(base, flagValues(flags, base)), {
-      files: flags.values,
-      pairs: flags.set,
-      texts: flags["set-string"],
-    });
+    const given = await withHelmFlags(overlay(base, flagValues(flags, base)), flags);
     attempt("use these values", () => {
       checkSchema(given, chartSchema(CHART));
       checkCniValues(given);

@@ -4,14 +4,8 @@ import { checkOutput } from "../go-flags.ts";
 import { chartSchema, chartValues } from "../helm/chart.ts";
 import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
-import {
-  attempt,
-  parseFlags,
-  VALUE_USAGE,
-  type ValueFlags,
-  withFlags,
-  withValueFlags,
-} from "../install/flags.ts";
+import { attempt, withHelmFlags } from "../helm/value-flags.ts";
+import { parseFlags, VALUE_USAGE, type ValueFlags, withFlags } from "../install/flags.ts";
 import { checkGatewayApi, findGatewayApi, gatewayDefault } from "../install/gateway-api.ts";
 import {
   apiServerPorts,
@@ -65,7 +59,7 @@ export async function definitionValues(
   const api = cluster === undefined ? undefined : await findGatewayApi(cluster);
   const base = chartValues("heddle-crds");
   const defaults = api === undefined ? {} : gatewayDefault(api);
-  const values = await withValueFlags(overlay(base, defaults), flags);
+  const values = await withHelmFlags(overlay(base, defaults), flags);
   attempt("use these values", () => checkSchema(values, chartSchema("heddle-crds")));
   if (api !== undefined) checkGatewayApi(api, values);
   return values;
@@ -82,7 +76,7 @@ async function newControlPlane(
   const ha = flags.ha === true ? chartValues("heddle-control-plane", "values-ha.yaml") : {};
   const ports = cluster === undefined ? {} : await apiServerPorts(cluster);
   const given = withFlags(overlay(overlay(base, ha), ports), flags, context);
-  const values = await withValueFlags(given, flags);
+  const values = await withHelmFlags(given, flags);
   const facts = attempt("use these values", () => {
     checkSchema(values, chartSchema("heddle-control-plane"));
     return checkInstallValues(values);

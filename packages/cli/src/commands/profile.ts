@@ -1,9 +1,9 @@
-import { parseArgs } from "node:util";
+import type { parseArgs } from "node:util";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import { CLUSTER_OPTIONS, clusterClient, controlNamespace, currentNamespace } from "../cluster.ts";
 import { clusterValues } from "../cluster-values.ts";
 import { type CliContext, type Command, UsageError } from "../command.ts";
-import { checkOutput, goArgs } from "../go-flags.ts";
+import { checkOutput, parseCommandLine } from "../go-flags.ts";
 import { manifestOf } from "../helm/manifest.ts";
 import { readInputs } from "../manifests.ts";
 import { routesOfOpenApi } from "../profile/openapi.ts";
@@ -36,12 +36,7 @@ export const profile: Command = {
     "profile (--template | --open-api FILE|- | --proto FILE|-) [-n|--namespace NS] [--ignore-cluster] [-o|--output yaml|json] [--kubeconfig FILE] [--context NAME] [-L|--linkerd-namespace NS] SERVICE",
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const form = checkOutput(flags.output, ["yaml", "json"]);
     const source = sourceOf(flags);
     const [service, ...more] = positionals;

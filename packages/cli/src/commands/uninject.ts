@@ -1,8 +1,7 @@
-import { parseArgs } from "node:util";
 import { uninject as takeOut } from "@heddle/inject/uninject";
 import { CLUSTER_OPTIONS } from "../cluster.ts";
 import type { Command } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import { manifestTarget, transformManifests } from "../manifests.ts";
 
 const OPTIONS = {
@@ -16,12 +15,7 @@ export const uninject: Command = {
   usage: "uninject [-o yaml|json] FILE|FOLDER|HTTPS-URL|-",
 
   async run(args, context) {
-    const { values, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values, positionals } = parseCommandLine(args, OPTIONS);
     return transformManifests(
       {
         ...manifestTarget(positionals, values.output),

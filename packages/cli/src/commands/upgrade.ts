@@ -6,15 +6,9 @@ import { checkOutput } from "../go-flags.ts";
 import { chartSchema, chartValues } from "../helm/chart.ts";
 import { checkSchema } from "../helm/schema.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
+import { attempt, withHelmFlags } from "../helm/value-flags.ts";
 import { listed, meshedPods, podsWithoutTrust } from "../install/data-plane.ts";
-import {
-  attempt,
-  parseFlags,
-  VALUE_USAGE,
-  type ValueFlags,
-  withFlags,
-  withValueFlags,
-} from "../install/flags.ts";
+import { parseFlags, VALUE_USAGE, type ValueFlags, withFlags } from "../install/flags.ts";
 import {
   type ClusterReader,
   findControlPlane,
@@ -113,7 +107,7 @@ async function changedValues(
   const base = chartValues("heddle-control-plane");
   const ha = flags.ha === true ? chartValues("heddle-control-plane", "values-ha.yaml") : {};
   const before = overlay(overlay(base, ha), stored);
-  return withValueFlags(withFlags(before, flags, context), flags);
+  return withHelmFlags(withFlags(before, flags, context), flags);
 }
 
 /** Versions and images of the release that we replace say nothing about ours. */

@@ -1,11 +1,10 @@
-import { parseArgs } from "node:util";
 import { Destination } from "@heddle/api/gen/destination_pb";
 import type { GrpcClient } from "@heddle/net/grpc/client";
 import { GrpcError } from "@heddle/net/grpc/error";
 import { GrpcStatus } from "@heddle/net/grpc/status";
 import { CLUSTER_OPTIONS } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { checkOutput, goArgs } from "../go-flags.ts";
+import { checkOutput, parseCommandLine } from "../go-flags.ts";
 import {
   DESTINATION_OPTIONS,
   DESTINATION_PORT,
@@ -30,12 +29,7 @@ export const endpoints: Command = {
   usage: `diagnostics endpoints [-o|--output table|json] [--token TOKEN] ${DESTINATION_USAGE} AUTHORITY…`,
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const form = checkOutput(flags.output, ["table", "json"]);
     if (positionals.length === 0) {
       throw new UsageError("name an authority, such as web.shop.svc.cluster.local:80");

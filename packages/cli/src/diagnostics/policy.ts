@@ -1,10 +1,9 @@
-import { parseArgs } from "node:util";
 import { InboundServerPolicies, ServerSchema } from "@heddle/api/gen/inbound_pb";
 import { OutboundPolicies, OutboundPolicySchema } from "@heddle/api/gen/outbound_pb";
 import type { GrpcClient } from "@heddle/net/grpc/client";
 import { CLUSTER_OPTIONS, currentNamespace } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { checkOutput, goArgs } from "../go-flags.ts";
+import { checkOutput, parseCommandLine } from "../go-flags.ts";
 import { parseResource, type ResourceName } from "../resource-name.ts";
 import {
   DESTINATION_OPTIONS,
@@ -36,12 +35,7 @@ export const policy: Command = {
   usage: `diagnostics policy [-n|--namespace NS] [-o|--output yaml|json] [--token TOKEN] ${DESTINATION_USAGE} po/NAME|ew/NAME|svc/NAME PORT`,
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const form = checkOutput(flags.output, ["yaml", "json"]);
     const portText = positionals.at(-1) ?? "";
     const port = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;

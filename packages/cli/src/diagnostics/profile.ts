@@ -1,9 +1,8 @@
-import { parseArgs } from "node:util";
 import { Destination, DestinationProfileSchema } from "@heddle/api/gen/destination_pb";
 import { MeshError } from "@heddle/base/errors";
 import { CLUSTER_OPTIONS } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import {
   DESTINATION_OPTIONS,
   DESTINATION_PORT,
@@ -24,12 +23,7 @@ export const profile: Command = {
   usage: `diagnostics profile [--token TOKEN] ${DESTINATION_USAGE} ADDRESS`,
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const [path, ...more] = positionals;
     if (path === undefined || more.length > 0) {
       throw new UsageError(

@@ -1,7 +1,6 @@
-import { parseArgs } from "node:util";
 import { CLUSTER_OPTIONS, clusterClient } from "../cluster.ts";
 import { type Command, UsageError } from "../command.ts";
-import { goArgs } from "../go-flags.ts";
+import { parseCommandLine } from "../go-flags.ts";
 import { podsOf } from "../pods-of.ts";
 import { parseResource } from "../resource-name.ts";
 import { obfuscateMetrics } from "./obfuscate.ts";
@@ -23,12 +22,7 @@ export const proxyMetrics: Command = {
     "diagnostics proxy-metrics [-n|--namespace NS] [--obfuscate] [--kubeconfig FILE] [--context NAME] TYPE/NAME",
 
   async run(args, context) {
-    const { values: flags, positionals } = parseArgs({
-      args: goArgs(args, OPTIONS),
-      allowPositionals: true,
-      allowNegative: true,
-      options: OPTIONS,
-    });
+    const { values: flags, positionals } = parseCommandLine(args, OPTIONS);
     const resource = parseResource(positionals);
     using client = clusterClient(flags, context);
     const pods = await podsOf(client, flags.namespace, resource);

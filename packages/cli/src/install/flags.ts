@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { MeshError } from "@heddle/base/errors";
 import { wholeCores } from "@heddle/inject/go-text";
 import { type CliContext, UsageError } from "../command.ts";
 import { goArgs } from "../go-flags.ts";
-import { overlay, parseValues, setValues, type Values } from "../helm/set-values.ts";
-import { readSource } from "../manifests.ts";
+import { overlay, type Values } from "../helm/set-values.ts";
+import { attempt, readText } from "../helm/value-flags.ts";
 
 /** What install and upgrade have in common. Only what is given becomes a value. */
 const TEXTS = [
@@ -159,9 +157,9 @@ export function withFlags(under: Values, flags: ValueFlags, context: CliContext)
   put("proxy.enableExternalProfiles", flags["enable-external-profiles"]);
   put("proxy.defaultInboundPolicy", flags["default-inbound-policy"]);
   putResources(put, flags);
-  put("identityTrustAnchorsPEM", read(flags["identity-trust-anchors-file"]));
-  put("identity.issuer.tls.crtPEM", read(flags["identity-issuer-certificate-file"]));
-  put("identity.issuer.tls.keyPEM", read(flags["identity-issuer-key-file"]));
+  put("identityTrustAnchorsPEM", readOptional(flags["identity-trust-anchors-file"]));
+  put("identity.issuer.tls.crtPEM", readOptional(flags["identity-issuer-certificate-file"]));
+  put("identity.issuer.tls.keyPEM", readOptional(flags["identity-issuer-key-file"]));
   return values;
 }
 
@@ -192,44 +190,6 @@ function putRegistry(put: Put, registry: string | undefined, values: Values): vo
   put("debugContainer.image.name", moved(debug.image.name));
 }
 
-/** Helm's own value flags, in Helm's order: files, then `--set`, `--set-string`, `--set-file`. */
-export async function withValueFlags(under: Values, flags: ValueFlags): Promise<Values> {
-  let values = under;
-  for (const path of flags.values ?? []) {
-    const text = await readSource(path);
-    const over = attempt(`use ${path}`, () => parseValues(text));
-    values = overlay(values, over);
-  }
-  for (const pair of flags.set ?? []) {
-    values = attempt(`use --set ${pair}`, () => setValues(values, pair));
-  }
-  for (const pair of flags["set-string"] ?? []) {
-    values = attempt(`use --set-string ${pair}`, () => setValues(values, pair, true));
-  }
-  for (const pair of flags["set-file"] ?? []) {
-    const [, key = "", path = ""] = /^([^=]+)=(.+)$/.exec(pair) ?? [];
-    if (key === "") throw new UsageError(`--set-file takes KEY=FILE, not "${pair}"`);
-    const text = read(path)!.replaceAll(/[\\,{}]/g, "\\$&");
-    values = attempt(`use --set-file ${pair}`, () => setValues(values, `${key}=${text}`, true));
-  }
-  return values;
-}
-
-function read(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new MeshError("bad_file", "client", `Cannot read ${path}`, { cause });
-  }
-}
-
-/** What does not parse is the caller's fault, and is told as such. */
-export function attempt<T>(what: string, run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    throw new MeshError("bad_values", "client", `Cannot ${what}`, { cause });
-  }
+function readOptional(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : readText(path);
 }

@@ -4,7 +4,7 @@ import { clientVersion } from "../commands/version.ts";
 import { type ChartFacts, type ChartName, chartObjects, chartValues } from "../helm/chart.ts";
 import { manifestOf } from "../helm/manifest.ts";
 import { overlay, type Values } from "../helm/set-values.ts";
-import { attempt } from "./flags.ts";
+import { attempt } from "../helm/value-flags.ts";
 import type { ClusterReader } from "./installed.ts";
 import { overridesOf, overridesSecret } from "./overrides.ts";
 
