@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createWebhookPair } from "@heddle/control/webhook/certificate";
 import { initContainer, proxyContainer, validatorContainer } from "@heddle/inject/containers";
 import type { Container } from "@heddle/inject/pod";
 import { defaultValues, readValues, type Values } from "@heddle/inject/values";
 import { stringify } from "yaml";
-import { createSelfSignedPair } from "../install/certificates.ts";
 import { chartObjects, chartValues } from "./chart.ts";
 import { overlay, setValues } from "./set-values.ts";
 
@@ -30,7 +30,10 @@ const hosts = ["proxy-injector", "sp-validator", "policy-validator"].map(
 );
 const certificates = new Map(
   await Promise.all(
-    hosts.map(async (host) => [host, await createSelfSignedPair(host, 0)] as const),
+    hosts.map(
+      async (host) =>
+        [host, await createWebhookPair({ type: "dns", value: host }, 0, 86_400_000)] as const,
+    ),
   ),
 );
 

@@ -8,6 +8,8 @@ import { attempt } from "../helm/value-flags.ts";
 import type { ClusterReader } from "./installed.ts";
 import { overridesOf, overridesSecret } from "./overrides.ts";
 
+/** As Linkerd's charts make them. */
+const WEBHOOK_LIFETIME_MS = 365 * 86_400_000;
 const WEBHOOKS = ["linkerd-proxy-injector", "linkerd-sp-validator", "linkerd-policy-validator"];
 
 /** The objects of the control plane, with the Secret that the next upgrade reads. */
@@ -58,7 +60,7 @@ async function chartFacts(
   context: CliContext,
   cluster: ClusterReader | undefined,
 ): Promise<ChartFacts> {
-  const { createSelfSignedPair } = await import("./certificates.ts");
+  const { createWebhookPair } = await import("@heddle/control/webhook/certificate");
   const nowMs = context.clock.wallMs();
   const secrets = new Map<string, Secret>();
   for (const webhook of WEBHOOKS) {
@@ -69,7 +71,10 @@ async function chartFacts(
   const hosts = WEBHOOKS.map((webhook) => `${webhook}.${namespace}.svc`);
   const certificates = new Map(
     await Promise.all(
-      hosts.map(async (host) => [host, await createSelfSignedPair(host, nowMs)] as const),
+      hosts.map(async (host) => {
+        const name = { type: "dns", value: host } as const;
+        return [host, await createWebhookPair(name, nowMs, WEBHOOK_LIFETIME_MS)] as const;
+      }),
     ),
   );
   return { nowMs, secrets, certificates };

@@ -1,5 +1,3 @@
-import "reflect-metadata";
-import { KeyObject, webcrypto } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "@heddle/base/clock";
@@ -11,21 +9,11 @@ import {
   type WebhookConfiguration,
   type WebhookRule,
 } from "@heddle/kube/types/webhooks";
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  GeneralName,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
 import { GATEWAY_GROUP, POLICY_GROUP } from "../policy/refs.ts";
+import { createWebhookPair } from "./certificate.ts";
 
 /** Made at every start; ten years, so that no mesh outlives it without one. */
 const LIFETIME_MS = 3_650 * 86_400_000;
-const SKEW_MS = 10_000;
 
 /**
  * Makes the certificate of webhooks that are called by address, and nobody's but theirs: its key is
@@ -39,25 +27,8 @@ export async function createWebhookCertificate(
   ip: string,
   clock: Clock,
 ): Promise<string> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const nowMs = clock.wallMs();
-  const usages = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyCertSign;
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: ["heddle-webhooks"] }],
-    notBefore: new Date(nowMs - SKEW_MS),
-    notAfter: new Date(nowMs + LIFETIME_MS),
-    keys,
-    signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
-    extensions: [
-      new BasicConstraintsExtension(true, 0, true),
-      new KeyUsagesExtension(usages, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension([new GeneralName("ip", ip)]),
-    ],
-  });
-  const pem = `${certificate.toString("pem").trim()}\n`;
-  const key = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
+  const name = { type: "ip", value: ip } as const;
+  const { certificate: pem, key } = await createWebhookPair(name, clock.wallMs(), LIFETIME_MS);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFileSync(join(folder, "tls.key"), key, { mode: 0o600 });
   writeFileSync(join(folder, "tls.crt"), pem, { mode: 0o600 });
