@@ -85,7 +85,7 @@ export class StatusController {
 
   /** Looks at everything: what an event has missed, and counts that have waited until now. */
   async #sweepAll(signal: AbortSignal): Promise<void> {
-    if (this.#absent.size > 0) this.#absent = await this.#absentKinds(signal);
+    this.#absent = await this.#absentKinds(signal);
     if (signal.aborted) return;
     this.#options.index.takeDirty();
     await this.#look(this.#options.index.keys(), true);
@@ -118,7 +118,10 @@ export class StatusController {
     }
   }
 
-  /** Those of our own kinds whose definitions are Linkerd's, which have no status. */
+  /**
+   * Those of our own kinds whose definitions are Linkerd's, which have no status. Asked again with
+   * each sweep: definitions are replaced in both directions while we run.
+   */
   async #absentKinds(signal: AbortSignal): Promise<ReadonlySet<StatusKind>> {
     const absent = new Set<StatusKind>();
     for (const kind of OWN_KINDS) {

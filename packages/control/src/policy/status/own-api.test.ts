@@ -147,10 +147,19 @@ test("with Linkerd's own definitions, which have no such statuses, none is writt
   });
 });
 
-/** As Linkerd defines it. */
+/** As Linkerd defines it, once the server's discovery says so: a real one tells that later. */
 async function withoutStatus(client: ApiStore["client"], name: string): Promise<void> {
   const found = await client.get(CUSTOM_RESOURCE_DEFINITIONS, { name });
   const versions = found.spec.versions.map((version) => ({ ...version, subresources: undefined }));
   const body = { spec: { versions } };
   await client.patch(CUSTOM_RESOURCE_DEFINITIONS, { name }, { type: "merge", body });
+  const { group, names } = found.spec;
+  const paths = found.spec.versions.map((version) => `/apis/${group}/${version.name}`);
+  await mesh.eventually(`${name} has no status any more`, async () => {
+    for (const path of paths) {
+      const { resources } = await client.raw<{ resources: { name: string }[] }>("GET", path);
+      if (resources.some((resource) => resource.name === `${names.plural}/status`)) return undefined;
+    }
+    return true;
+  });
 }
