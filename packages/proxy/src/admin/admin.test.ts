@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { MeshError } from "@heddle/base/errors";
 import { dial } from "@heddle/net/dialer";
 import { TestCa } from "@heddle/testkit/ca";
 import { newCredentials } from "@heddle/testkit/mesh-ends";
@@ -8,7 +9,7 @@ import { InboundMetrics } from "../inbound/metrics.ts";
 import { PortPolicies } from "../inbound/port-policies.ts";
 import { TransportFamilies } from "../tcp/transport-metrics.ts";
 import { ask, askHttp1, Http2Asker } from "../testing/apps.ts";
-import { TEST_ID, TestWorld } from "../testing/world.ts";
+import { TEST_ID, TestWorld, type TestWorldOptions } from "../testing/world.ts";
 import { AdminRoutes, type AdminRoutesOptions } from "./routes.ts";
 import { startAdmin } from "./server.ts";
 
@@ -23,9 +24,12 @@ interface Scene extends AsyncDisposable {
   readonly world: TestWorld;
 }
 
-async function stage(options: Partial<AdminRoutesOptions> = {}): Promise<Scene> {
+async function stage(
+  options: Partial<AdminRoutesOptions> = {},
+  worldOptions: Partial<TestWorldOptions> = {},
+): Promise<Scene> {
   const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
-  const world = await TestWorld.start({ anchors: ca.pem, leaf });
+  const world = await TestWorld.start({ anchors: ca.pem, leaf, ...worldOptions });
   const { runtime, config } = world;
   const policies = new PortPolicies(config.inbound, runtime, []);
   const admin = await startAdmin({
@@ -81,6 +85,19 @@ test("[E02] once certified, the admin port speaks TLS too, and plaintext still",
   const secure = await dial({ address: at, timeoutMs: 5_000, tls });
   assert.equal((await askHttp1(secure, { path: "/live" })).status, 200);
   assert.equal((await ask(scene.port, { path: "/live" })).status, 200);
+});
+
+test("[E03] before the first certificate TLS to the admin port fails, and plaintext works", async () => {
+  const nothing = { certified: () => ({}), isUncertified: true };
+  await using scene = await stage({}, nothing);
+  const at = { ip: "127.0.0.1", port: scene.port };
+  const credentials = await newCredentials(ca, { sans: [{ dns: "prometheus.example" }] });
+  for (const alpn of [[], ["http/1.1"], ["h2"]]) {
+    const tls = { credentials, serverName: TEST_ID, serverId: TEST_ID, alpn };
+    await assert.rejects(dial({ address: at, timeoutMs: 30_000, tls }), MeshError);
+  }
+  assert.equal((await ask(scene.port, { path: "/live" })).status, 200);
+  scene.world.control.certified = (usual) => usual;
 });
 
 test("[J01] [J02] admin requests and connections are counted as inbound, on one side only", async () => {

@@ -204,7 +204,7 @@ test("what makes no sense is refused with the words that Linkerd uses", () => {
   refused({ protocol: {} }, /missing protocol detection timeout/);
   refused({ protocol: { kind: { case: "detect", value: {} } } }, /missing protocol detection/);
   refused({ labels: {} }, /missing 'name' label/);
-  assert.throws(() => policyOf([{ ...UNAUTHENTICATED, networks: [] }]), /networks missing/);
+  assert.throws(() => policyOf([{ ...UNAUTHENTICATED, networks: [] }]), /missing networks/);
   const { authentication: _, ...without } = UNAUTHENTICATED;
-  assert.throws(() => policyOf([without]), /authentication missing/);
+  assert.throws(() => policyOf([without]), /missing authentications/);
 });

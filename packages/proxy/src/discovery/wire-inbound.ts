@@ -57,7 +57,7 @@ export function parseInboundPolicy(from: Server, parsing: InboundParsing): Inbou
   const { detectTimeoutMs, nowMs, localNetworks } = parsing;
   const server = serverMeta(from.labels);
   const authorizations = [
-    ...from.authorizations.map(parseAuthz),
+    ...parseAuthorizations(from.authorizations),
     {
       metadata: defaultMeta("localhost"),
       networks: localNetworks,
@@ -103,16 +103,12 @@ export function parseInboundPolicy(from: Server, parsing: InboundParsing): Inbou
 
 /** The name of a Server stands in labels; older controllers wrote `default:x` or `kind:name`. */
 function serverMeta(labels: Readonly<Record<string, string>>): Meta {
-  return labelMeta(labels, "server", "missing 'name' label");
+  return labelMeta(labels, "server");
 }
 
-function labelMeta(
-  labels: Readonly<Record<string, string>>,
-  defaultKind: string,
-  missing: string,
-): Meta {
+function labelMeta(labels: Readonly<Record<string, string>>, defaultKind: string): Meta {
   const name = labels["name"];
-  if (name === undefined) throw new SyntaxError(missing);
+  if (name === undefined) throw new SyntaxError("invalid label: missing 'name' label");
   const group = labels["group"] ?? "policy.linkerd.io";
   const kind = labels["kind"];
   if (kind !== undefined) {
@@ -126,14 +122,18 @@ function labelMeta(
   return { group, kind: before, namespace: "", name: after, section: "", port: 0 };
 }
 
+function parseAuthorizations(from: readonly Authz[]): Authorization<Meta>[] {
+  return from.map((authz) => within("invalid authorization", () => parseAuthz(authz)));
+}
+
 function parseAuthz(from: Authz): Authorization<Meta> {
   const metadata =
     from.metadata === undefined
-      ? labelMeta(from.labels, "serverauthorization", "authorization is missing metadata")
-      : parseMeta(from.metadata, "authorization is missing metadata", true);
-  if (from.networks.length === 0) throw new SyntaxError("networks missing");
+      ? labelMeta(from.labels, "serverauthorization")
+      : parseMeta(from.metadata, "missing metadata", true);
+  if (from.networks.length === 0) throw new SyntaxError("missing networks");
   const permit = from.authentication?.permit;
-  if (permit?.case === undefined) throw new SyntaxError("authentication missing");
+  if (permit?.case === undefined) throw new SyntaxError("missing authentications");
   return {
     metadata,
     networks: from.networks.map(parseNetworkMatch),
@@ -163,7 +163,7 @@ function parseClients(clients: WireClients): Authentication {
 }
 
 function parseNetworkMatch(from: Network): NetworkMatch {
-  if (from.net === undefined) throw new SyntaxError("network missing");
+  if (from.net === undefined) throw new SyntaxError("missing network");
   return new NetworkMatch(parseIpNetwork(from.net), from.except.map(parseIpNetwork));
 }
 
@@ -181,8 +181,11 @@ function parseHttpRoutes(
   if (from.length === 0) return defaultRoute(serverAuthorizations);
   const routes = from.map((route) =>
     within("invalid HTTP route", () => {
-      const meta = parseMeta(route.metadata, "missing metadata", true);
-      const authorizations = [...route.authorizations.map(parseAuthz), ...serverAuthorizations];
+      const meta = within("invalid labels", () => parseMeta(route.metadata, "missing", true));
+      const authorizations = [
+        ...parseAuthorizations(route.authorizations),
+        ...serverAuthorizations,
+      ];
       return {
         hosts: route.hosts.map(parseHost),
         rules: route.rules.map((rule) => ({
@@ -202,8 +205,11 @@ function parseGrpcRoutes(
   if (from.length === 0) return defaultRoute(serverAuthorizations);
   const routes = from.map((route) =>
     within("invalid gRPC route", () => {
-      const meta = parseMeta(route.metadata, "missing metadata", true);
-      const authorizations = [...route.authorizations.map(parseAuthz), ...serverAuthorizations];
+      const meta = within("invalid labels", () => parseMeta(route.metadata, "missing", true));
+      const authorizations = [
+        ...parseAuthorizations(route.authorizations),
+        ...serverAuthorizations,
+      ];
       return {
         hosts: route.hosts.map(parseHost),
         rules: route.rules.map((rule) => ({

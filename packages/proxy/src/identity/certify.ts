@@ -122,10 +122,7 @@ export class CertifiedIdentity implements Identity {
   }
 
   #untilRefreshMs(): number {
-    const { minRefreshMs, maxRefreshMs } = this.#config;
-    const leftMs = this.#held.notAfterMs - this.#clock.wallMs();
-    if (leftMs <= 0) return minRefreshMs;
-    return Math.min(Math.max(leftMs * REFRESH_AT, minRefreshMs), maxRefreshMs);
+    return refreshDelayMs(this.#held.notAfterMs - this.#clock.wallMs(), this.#config);
   }
 
   #sleep(ms: number): Promise<void> {
@@ -139,6 +136,15 @@ export class CertifiedIdentity implements Identity {
       }
     });
   }
+}
+
+/** How long to wait before the next certificate, when the present one has `leftMs` to live. */
+export function refreshDelayMs(
+  leftMs: number,
+  { minRefreshMs, maxRefreshMs }: Pick<CertifyConfig, "minRefreshMs" | "maxRefreshMs">,
+): number {
+  if (leftMs <= 0) return minRefreshMs;
+  return Math.min(Math.max(leftMs * REFRESH_AT, minRefreshMs), maxRefreshMs);
 }
 
 function refused(why: string): MeshError {

@@ -1,5 +1,5 @@
 import { Destination } from "@heddle/api/gen/destination_pb";
-import { Identity } from "@heddle/api/gen/identity_pb";
+import { type CertifyRequest, Identity } from "@heddle/api/gen/identity_pb";
 import { InboundServerPolicies } from "@heddle/api/gen/inbound_pb";
 import { OutboundPolicies } from "@heddle/api/gen/outbound_pb";
 import { GrpcError } from "@heddle/net/grpc/error";
@@ -21,6 +21,13 @@ export type UpdateInit = Answers<typeof Destination, "get">;
 export type ProfileInit = Answers<typeof Destination, "getProfile">;
 export type PolicyInit = Answers<typeof OutboundPolicies, "watch">;
 export type ServerInit = Answers<typeof InboundServerPolicies, "watchPort">;
+
+/** What Certify answers. */
+export interface Certified {
+  readonly leafCertificate: Uint8Array;
+  readonly intermediateCertificates: Uint8Array[];
+  readonly validUntil: { readonly seconds: bigint; readonly nanos: number };
+}
 
 /** What a certificate authority made for one proxy. */
 export interface TestLeaf {
@@ -44,6 +51,10 @@ export class ScriptedControl implements AsyncDisposable {
   /** The next certificate; undefined: Certify fails. */
   leaf: TestLeaf | undefined;
   validMs = 3_600_000;
+  /** What is answered in place of the usual certificate, which it is given. */
+  certified: (usual: Certified) => Partial<Certified> = (usual) => usual;
+  /** What the proxy asked to be certified, in order. */
+  readonly certifies: { readonly token: string; readonly csr: string }[] = [];
   readonly #connections = new Set<Http2Server>();
   #listener: Listener | undefined;
   #address: SocketAddress = { ip: "127.0.0.1", port: 0 };
@@ -87,7 +98,7 @@ export class ScriptedControl implements AsyncDisposable {
 
   #newServer(): GrpcServer {
     return new GrpcServer()
-      .add(Identity, { certify: async () => this.#certify() })
+      .add(Identity, { certify: async (request) => this.#certify(request) })
       .add(Destination, {
         get: (request, { signal }) => {
           this.calls.push(`Get ${request.path}`);
@@ -113,20 +124,24 @@ export class ScriptedControl implements AsyncDisposable {
       });
   }
 
-  #certify() {
+  #certify(request: CertifyRequest): Partial<Certified> {
     this.calls.push("Certify");
+    this.certifies.push({
+      token: Buffer.from(request.token).toString(),
+      csr: Buffer.from(request.certificateSigningRequest).toString(),
+    });
     if (this.leaf === undefined) {
       throw new GrpcError(GrpcStatus.unavailable, "no certificate is scripted");
     }
     const until = Date.now() + this.validMs;
-    return {
+    return this.certified({
       leafCertificate: this.leaf.der,
       intermediateCertificates: [],
       validUntil: {
         seconds: BigInt(Math.floor(until / 1_000)),
         nanos: (until % 1_000) * 1_000_000,
       },
-    };
+    });
   }
 }
 

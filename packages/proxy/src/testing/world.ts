@@ -28,6 +28,10 @@ export interface TestWorldOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How long certificates hold, as Certify says. Default: an hour. */
   readonly validMs?: number;
+  /** What Certify answers in place of the usual certificate. */
+  readonly certified?: ScriptedControl["certified"];
+  /** Starts without waiting for a certificate. */
+  readonly isUncertified?: boolean;
   /** Lines of the proxy's log. */
   readonly log?: (line: string) => void;
 }
@@ -56,6 +60,7 @@ export class TestWorld implements AsyncDisposable {
   static async start(options: TestWorldOptions): Promise<TestWorld> {
     const control = await ScriptedControl.start(options.leaf);
     control.validMs = options.validMs ?? control.validMs;
+    control.certified = options.certified ?? control.certified;
     const directory = mkdtempSync(join(tmpdir(), "heddle-proxy-"));
     writeFileSync(join(directory, "csr.der"), "csr");
     writeFileSync(join(directory, "key.p8"), options.leaf.keyDer);
@@ -73,7 +78,7 @@ export class TestWorld implements AsyncDisposable {
       write: options.log ?? (() => {}),
     });
     const runtime = startRuntime(config, log);
-    await runtime.identity.ready;
+    if (options.isUncertified !== true) await runtime.identity.ready;
     return new TestWorld(control, config, runtime, directory);
   }
 
@@ -133,6 +138,11 @@ export class TestWorld implements AsyncDisposable {
     });
     this.#parts.defer(() => inbound.close(0));
     return inbound;
+  }
+
+  /** Replaces the token that the proxy reads before each Certify. */
+  writeToken(token: string): void {
+    writeFileSync(join(this.#directory, "token"), token);
   }
 
   metrics(): string {
