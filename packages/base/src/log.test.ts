@@ -49,3 +49,27 @@ test("Log writes JSON with message and fields", () => {
     target: "heddle",
   });
 });
+
+test("Log.follow() has filters of its own, and changes nothing for others", () => {
+  const lines: string[] = [];
+  const root = logTo(lines, "warn");
+  const proxy = root.child("proxy");
+  const [all, some]: [string[], string[]] = [[], []];
+  const stopAll = root.follow("debug", (line) => all.push(line));
+  root.follow("off,heddle::proxy=info", (line) => some.push(line));
+  root.debug?.("one");
+  proxy.info("two", { n: 1 });
+  stopAll();
+  proxy.warn("three");
+  assert.equal(proxy.debug, undefined);
+  const messages = (read: string[]): string[] => read.map((l) => JSON.parse(l).fields.message);
+  assert.deepEqual(
+    [messages(all), messages(some)],
+    [
+      ["one", "two"],
+      ["two", "three"],
+    ],
+  );
+  assert.deepEqual(lines, ["[    1.500000s]  WARN heddle::proxy: three"]);
+  assert.throws(() => root.follow("loud", () => {}), /unknown log level "loud"/);
+});

@@ -16,19 +16,13 @@ export interface LogOptions {
   readonly write: LineSink;
 }
 
-/** Filters are shared by all logs made from one root, so that they can be changed at run time. */
-class LogState {
-  readonly options: LogOptions;
-  filter = "";
-  rules: { readonly target: string; readonly rank: number }[] = [];
-  version = 0;
+/** Which levels of which targets somebody wants to read. */
+class LogFilter {
+  readonly text: string;
+  readonly #rules: readonly { readonly target: string; readonly rank: number }[];
 
-  constructor(options: LogOptions) {
-    this.options = options;
-    this.setFilter(options.filter ?? "warn,heddle=info");
-  }
-
-  setFilter(text: string): void {
+  /** @throws SyntaxError that names the level that there is not. */
+  constructor(text: string) {
     const rules = text.split(",").map((part) => {
       const at = part.lastIndexOf("=");
       const level = part.slice(at + 1).trim();
@@ -37,18 +31,57 @@ class LogState {
       if (rank === undefined) throw new SyntaxError(`unknown log level "${level}"`);
       return { target, rank };
     });
-    this.rules = rules.sort((a, b) => b.target.length - a.target.length);
-    this.filter = text;
-    this.version++;
+    this.text = text;
+    this.#rules = rules.sort((a, b) => b.target.length - a.target.length);
   }
 
   rankOf(target: string): number {
-    for (const rule of this.rules) {
+    for (const rule of this.#rules) {
       if (rule.target === "" || target === rule.target || target.startsWith(`${rule.target}::`)) {
         return rule.rank;
       }
     }
     return 0;
+  }
+}
+
+interface LogReader {
+  readonly filter: LogFilter;
+  readonly write: LineSink;
+}
+
+/** Shared by all logs made from one root, so that filters can be changed at run time. */
+class LogState {
+  readonly options: LogOptions;
+  /** Of the process's own log. */
+  filter: LogFilter;
+  readonly readers: Set<LogReader> = new Set();
+  version = 0;
+
+  constructor(options: LogOptions) {
+    this.options = options;
+    this.filter = new LogFilter(options.filter ?? "warn,heddle=info");
+  }
+
+  setFilter(text: string): void {
+    this.filter = new LogFilter(text);
+    this.version++;
+  }
+
+  follow(reader: LogReader): () => void {
+    this.readers.add(reader);
+    this.version++;
+    return () => {
+      this.readers.delete(reader);
+      this.version++;
+    };
+  }
+
+  /** Of whoever wants most. */
+  rankOf(target: string): number {
+    let rank = this.filter.rankOf(target);
+    for (const { filter } of this.readers) rank = Math.max(rank, filter.rankOf(target));
+    return rank;
   }
 }
 
@@ -82,12 +115,22 @@ export class Log {
   }
 
   get filter(): string {
-    return this.#state.filter;
+    return this.#state.filter.text;
   }
 
   /** @throws SyntaxError on a filter that does not parse; the old one then stays. */
   setFilter(text: string): void {
     this.#state.setFilter(text);
+  }
+
+  /**
+   * Reads along: each event that `filter` lets pass comes to `write` as JSON, whatever the process's
+   * own log is told. Returns what ends it. What `write` throws comes to whoever logs.
+   *
+   * @throws SyntaxError on a filter that does not parse.
+   */
+  follow(filter: string, write: LineSink): () => void {
+    return this.#state.follow({ filter: new LogFilter(filter), write });
   }
 
   error(message: string, fields?: Fields): void {
@@ -119,23 +162,41 @@ export class Log {
   }
 
   #write(level: Level, message: string, fields: Fields | undefined): void {
-    const { format, uptimeMs, write } = this.#state.options;
-    const seconds = (uptimeMs() / 1000).toFixed(6);
-    if (format === "json") {
-      const timestamp = `[${seconds.padStart(12)}s]`;
-      write(
-        JSON.stringify({
-          timestamp,
-          level: level.toUpperCase(),
-          fields: { message, ...plain(fields) },
-          target: this.#target,
-        }),
+    const { options, filter, readers } = this.#state;
+    const rank = RANK[level];
+    if (rank <= filter.rankOf(this.#target)) {
+      options.write(
+        options.format === "json"
+          ? this.#jsonLine(level, message, fields)
+          : this.#plainLine(level, message, fields),
       );
-      return;
     }
-    let line = `[${seconds.padStart(12)}s] ${level.toUpperCase().padStart(5)} ${this.#target}: ${message}`;
+    if (readers.size === 0) return;
+    for (const reader of readers) {
+      if (rank <= reader.filter.rankOf(this.#target)) {
+        reader.write(this.#jsonLine(level, message, fields));
+      }
+    }
+  }
+
+  /** Seconds of uptime, as Linkerd's proxies write them. */
+  #timestamp(): string {
+    return `[${(this.#state.options.uptimeMs() / 1_000).toFixed(6).padStart(12)}s]`;
+  }
+
+  #jsonLine(level: Level, message: string, fields: Fields | undefined): string {
+    return JSON.stringify({
+      timestamp: this.#timestamp(),
+      level: level.toUpperCase(),
+      fields: { message, ...plain(fields) },
+      target: this.#target,
+    });
+  }
+
+  #plainLine(level: Level, message: string, fields: Fields | undefined): string {
+    let line = `${this.#timestamp()} ${level.toUpperCase().padStart(5)} ${this.#target}: ${message}`;
     for (const [key, value] of Object.entries(plain(fields))) line += ` ${key}=${text(value)}`;
-    write(line);
+    return line;
   }
 }
 

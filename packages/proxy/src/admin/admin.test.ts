@@ -5,13 +5,10 @@ import { MeshError } from "@heddle/base/errors";
 import { dial } from "@heddle/net/dialer";
 import { TestCa } from "@heddle/testkit/ca";
 import { newCredentials } from "@heddle/testkit/mesh-ends";
-import { InboundMetrics } from "../inbound/metrics.ts";
-import { PortPolicies } from "../inbound/port-policies.ts";
-import { TransportFamilies } from "../tcp/transport-metrics.ts";
+import { type AdminScene, stageAdmin } from "../testing/admin-stage.ts";
 import { ask, askHttp1, Http2Asker } from "../testing/apps.ts";
-import { TEST_ID, TestWorld, type TestWorldOptions } from "../testing/world.ts";
-import { AdminRoutes, type AdminRoutesOptions } from "./routes.ts";
-import { startAdmin } from "./server.ts";
+import { TEST_ID, type TestWorldOptions } from "../testing/world.ts";
+import type { AdminRoutesOptions } from "./routes.ts";
 
 let ca: TestCa;
 
@@ -19,45 +16,10 @@ before(async () => {
   ca = await TestCa.root();
 });
 
-interface Scene extends AsyncDisposable {
-  readonly port: number;
-  readonly world: TestWorld;
-}
-
-async function stage(
-  options: Partial<AdminRoutesOptions> = {},
-  worldOptions: Partial<TestWorldOptions> = {},
-): Promise<Scene> {
-  const leaf = await ca.leaf({ sans: [{ dns: TEST_ID }] });
-  const world = await TestWorld.start({ anchors: ca.pem, leaf, ...worldOptions });
-  const { runtime, config } = world;
-  const policies = new PortPolicies(config.inbound, runtime, []);
-  const admin = await startAdmin({
-    listen: config.adminListen,
-    accept: config.inbound.accept,
-    routes: new AdminRoutes({
-      runtime,
-      isReady: () => true,
-      shutdown: undefined,
-      environment: { A: "1", B: "2" },
-      isLogOff: false,
-      ...options,
-    }),
-    policies,
-    metrics: new InboundMetrics(runtime.metrics),
-    transport: new TransportFamilies(runtime.metrics),
-    runtime,
-  });
-  return {
-    port: admin.address.port,
-    world,
-    async [Symbol.asyncDispose]() {
-      await admin.close(0);
-      policies.close();
-      await world[Symbol.asyncDispose]();
-    },
-  };
-}
+const stage = (
+  options?: Partial<AdminRoutesOptions>,
+  worldOptions?: Partial<TestWorldOptions>,
+): Promise<AdminScene> => stageAdmin(ca, options, worldOptions);
 
 test("[O01] /ready is 503 until the proxy is ready, and /live is 200 always", async () => {
   let isReady = false;

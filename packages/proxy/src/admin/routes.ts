@@ -12,6 +12,7 @@ import {
 import { HeaderMap } from "@heddle/wire/http/headers";
 import { recordOf } from "../record.ts";
 import type { Runtime } from "../runtime.ts";
+import { LogStreams } from "./log-streams.ts";
 
 export interface AdminRoutesOptions {
   readonly runtime: Runtime;
@@ -37,34 +38,46 @@ const LOCAL_ONLY: Answer = { status: 403, body: "Requests are only permitted fro
 /** What the admin port serves: `proxy-behaviour` 13. */
 export class AdminRoutes implements HttpService {
   readonly #options: AdminRoutesOptions;
+  readonly #logs: LogStreams;
 
   constructor(options: AdminRoutesOptions) {
     this.#options = options;
+    this.#logs = new LogStreams(options.runtime.log);
   }
 
   call(head: RequestHead, _flow: Flow, response: ResponseSink): BodySink {
     if (head.contentLength === 0) {
-      this.#reply(head, "", response);
-      return DISCARD;
+      const stop = this.#reply(head, "", response);
+      return stop === undefined ? DISCARD : { ...DISCARD, abort: stop };
     }
     return new SmallBody((body) => {
-      if (body === undefined) send(head, { status: 413, body: "body is too large\n" }, response);
-      else this.#reply(head, body, response);
+      if (body !== undefined) return this.#reply(head, body, response);
+      send(head, { status: 413, body: "body is too large\n" }, response);
+      return undefined;
     });
   }
 
-  #reply(head: RequestHead, body: string, response: ResponseSink): void {
-    send(head, this.#answer(head, body), response);
+  /** Ends what would never end by itself. */
+  close(): void {
+    this.#logs.close();
   }
 
-  #answer(head: RequestHead, body: string): Answer {
+  /** Returns what to do when the client has gone before the end of a long answer. */
+  #reply(head: RequestHead, body: string, response: ResponseSink): (() => void) | undefined {
     let url: URL;
     try {
       url = new URL(`http://admin${head.path.startsWith("/") ? head.path : "/"}`);
     } catch {
       // What a URL cannot be, the parser of requests may still have taken.
-      return { status: 400, body: "malformed path\n" };
+      send(head, { status: 400, body: "malformed path\n" }, response);
+      return undefined;
     }
+    if (url.pathname === "/logs.json") return this.#streamLog(head, url, body, response);
+    send(head, this.#answer(head, url, body), response);
+    return undefined;
+  }
+
+  #answer(head: RequestHead, url: URL, body: string): Answer {
     switch (url.pathname) {
       case "/live":
         return { status: 200, body: "live\n" };
@@ -107,11 +120,36 @@ export class AdminRoutes implements HttpService {
     }
   }
 
-  #env(head: RequestHead, url: URL): Answer {
-    const accept = head.headers.get("accept");
-    if (accept !== undefined && !/\*\/\*|application\/(?:\*|json)/.test(accept)) {
-      return jsonError(406, "not acceptable: application/json only");
+  #streamLog(
+    head: RequestHead,
+    url: URL,
+    body: string,
+    response: ResponseSink,
+  ): (() => void) | undefined {
+    const refuse = (answer: Answer): undefined => {
+      send(head, answer, response);
+    };
+    if (!this.#isLocal(head)) return refuse(LOCAL_ONLY);
+    const { isLogOff, runtime } = this.#options;
+    if (isLogOff) return refuse({ status: 404, body: "" });
+    if (head.method !== "GET" && head.method !== "QUERY") {
+      return refuse({ status: 405, body: "", headers: { allow: "GET, QUERY" } });
     }
+    if (!acceptsJson(head)) return refuse(NO_JSON);
+    if (this.#logs.isFull) return refuse(jsonError(429, "too many readers of the log"));
+    try {
+      const asked = head.method === "QUERY" ? body : decodeURIComponent(url.search.slice(1));
+      const filter = asked.trim() === "" ? runtime.log.filter : asked.trim();
+      return this.#logs.open(filter, head, response);
+    } catch (error) {
+      if (error instanceof URIError) return refuse(jsonError(400, "malformed query"));
+      if (error instanceof SyntaxError) return refuse(jsonError(400, error.message));
+      throw error;
+    }
+  }
+
+  #env(head: RequestHead, url: URL): Answer {
+    if (!acceptsJson(head)) return NO_JSON;
     const { environment } = this.#options;
     const query = url.search.slice(1);
     if (query === "") return json(environment);
@@ -143,6 +181,11 @@ export class AdminRoutes implements HttpService {
   }
 }
 
+function acceptsJson(head: RequestHead): boolean {
+  const accept = head.headers.get("accept");
+  return accept === undefined || /\*\/\*|application\/(?:\*|json)/.test(accept);
+}
+
 function json(value: object): Answer {
   return {
     status: 200,
@@ -154,6 +197,8 @@ function json(value: object): Answer {
 function jsonError(status: number, error: string): Answer {
   return { ...json({ error, status }), status };
 }
+
+const NO_JSON = jsonError(406, "not acceptable: application/json only");
 
 function send(head: RequestHead, answer: Answer, response: ResponseSink): void {
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
@@ -169,12 +214,16 @@ function send(head: RequestHead, answer: Answer, response: ResponseSink): void {
 
 /** Gathers a body of bounded size. */
 class SmallBody implements BodySink {
-  readonly #done: (body: string | undefined) => void;
+  readonly #done: (body: string | undefined) => (() => void) | undefined;
+  #stop: (() => void) | undefined;
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
 
-  /** @param done - Told undefined if the body is too large. */
-  constructor(done: (body: string | undefined) => void) {
+  /**
+   * @param done - Told undefined if the body is too large. Returns what to do when the client
+   *   loses interest in the answer.
+   */
+  constructor(done: (body: string | undefined) => (() => void) | undefined) {
     this.#done = done;
   }
 
@@ -186,10 +235,11 @@ class SmallBody implements BodySink {
   }
 
   end(): void {
-    if (this.#bytes <= MAX_BODY_BYTES) this.#done(Buffer.concat(this.#chunks).toString("utf8"));
+    if (this.#bytes > MAX_BODY_BYTES) return;
+    this.#stop = this.#done(Buffer.concat(this.#chunks).toString("utf8"));
   }
 
   abort(): void {
-    // Nobody waits for the answer any more.
+    this.#stop?.();
   }
 }

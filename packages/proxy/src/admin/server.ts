@@ -1,7 +1,6 @@
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Client } from "@heddle/model/authorization";
 import { parseIp } from "@heddle/model/network";
-import type { HttpService } from "@heddle/net/http";
 import { type Accepted, type Listener, startListener } from "@heddle/net/listener";
 import { detectTls } from "@heddle/net/tls-detect";
 import { TlsTerminator } from "@heddle/net/tls-server";
@@ -22,11 +21,12 @@ import type { Runtime } from "../runtime.ts";
 import type { SocketConfig } from "../tcp/config.ts";
 import { detectHttp } from "../tcp/detect-http.ts";
 import type { TransportFamilies } from "../tcp/transport-metrics.ts";
+import type { AdminRoutes } from "./routes.ts";
 
 export interface AdminOptions {
   readonly listen: HostPort;
   readonly accept: SocketConfig;
-  readonly routes: HttpService;
+  readonly routes: AdminRoutes;
   readonly policies: PortPolicies;
   readonly metrics: InboundMetrics;
   readonly transport: TransportFamilies;
@@ -113,6 +113,8 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       tellsWhy: tlsId !== undefined,
       connections,
       runtime,
+      // Whoever has closed reads no log any more.
+      halfClose: false,
       onClose: () => policy.release(),
     });
   }
@@ -138,6 +140,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     address: listener.address,
     close: async (graceMs) => {
       await listener.close();
+      options.routes.close();
       await connections.close(graceMs);
     },
   };

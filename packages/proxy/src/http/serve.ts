@@ -19,6 +19,8 @@ export interface ServeHttpOptions {
   readonly tellsWhy: boolean;
   readonly connections: Connections;
   readonly runtime: Runtime;
+  /** As in `serveHttp1`; of HTTP/1 alone. */
+  readonly halfClose?: boolean;
   /** Once, when the connection is closed. */
   readonly onClose?: (error: MeshError | undefined) => void;
 }
@@ -37,7 +39,11 @@ export function serveHttp(socket: Socket, inner: HttpService, options: ServeHttp
   };
   const served: Served =
     version === "http1"
-      ? serveHttp1(socket, edge, { runtime: runtime.http1, onClose })
+      ? serveHttp1(socket, edge, {
+          runtime: runtime.http1,
+          onClose,
+          ...(options.halfClose === undefined ? {} : { halfClose: options.halfClose }),
+        })
       : serveHttp2(socket, edge, { ...http2Options(options.http2, runtime), onClose });
   const remove = connections.add(served);
   return served;
