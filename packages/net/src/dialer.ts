@@ -2,6 +2,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { MeshError } from "@heddle/base/errors";
 import { formatAddress } from "./address.ts";
+import type { Dialled } from "./dialled.ts";
 import type { Guard } from "./guard.ts";
 import { descriptorOf, NodeSocket, RAW_HIGH_WATER_BYTES } from "./node-socket.ts";
 import { READ_BUFFER } from "./read-buffer.ts";
@@ -22,6 +23,8 @@ export interface DialOptions {
   /** TCP_USER_TIMEOUT. Default: the system's. */
   readonly userTimeoutMs?: number | undefined;
   readonly guard?: Guard | undefined;
+  /** Told of where the connection comes from. */
+  readonly dialled?: Dialled | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -37,6 +40,7 @@ export function dial(options: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     let socket: NodeSocket | undefined;
     const raw = connect(options, (count, bytes) => socket?.take(bytes, count) ?? false);
+    options.dialled?.follow(raw);
     const timer = setTimeout(() => fail(timeoutError(options)), options.timeoutMs);
     signal?.addEventListener("abort", onAbort);
     raw.on("error", onError);

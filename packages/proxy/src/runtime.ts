@@ -2,6 +2,7 @@ import type { Clock } from "@heddle/base/clock";
 import type { Log } from "@heddle/base/log";
 import type { Registry } from "@heddle/base/metrics";
 import type { TimerWheel } from "@heddle/base/timer-wheel";
+import type { Dialled } from "@heddle/net/dialled";
 import type { Guard } from "@heddle/net/guard";
 import type { Http1Runtime } from "@heddle/net/http1/runtime";
 import type { Http2Runtime } from "@heddle/net/http2/runtime";
@@ -31,6 +32,8 @@ export interface Runtime {
   readonly records: RecordPool;
   readonly http1: Http1Runtime;
   readonly http2: Http2Runtime;
+  /** Our own connections to endpoints and applications. */
+  readonly dialled: Dialled;
   /** What connections are made from; undefined: the kernel's choice. */
   readonly sourceIp: string | undefined;
   /** Addresses that are this proxy's own: endpoints there are reached without a mesh. */

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "@heddle/base/clock";
 import type { Log } from "@heddle/base/log";
 import { Registry } from "@heddle/base/metrics";
 import { TimerWheel } from "@heddle/base/timer-wheel";
+import { Dialled } from "@heddle/net/dialled";
 import { LoggingGuard } from "@heddle/net/guard";
 import { Http1Runtime } from "@heddle/net/http1/runtime";
 import { Http2Runtime } from "@heddle/net/http2/runtime";
@@ -77,6 +78,7 @@ export function startRuntime(
     metrics,
     identity,
     discovery,
+    dialled: new Dialled(),
     mesh: config.mesh,
     records: new RecordPool(),
     http1,

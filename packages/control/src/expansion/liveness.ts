@@ -44,7 +44,7 @@ export async function runLiveness(options: LivenessOptions): Promise<void> {
   async function look(): Promise<void> {
     const labelSelector = MACHINE_LABEL;
     const { items } = await client.list(EXTERNAL_WORKLOADS, { labelSelector, signal });
-    const leases = await client.list(LEASES, { signal });
+    const leases = await client.list(LEASES, { labelSelector, signal });
     const renewals = new Map(
       leases.items.map(({ metadata, spec }) => [
         `${metadata.namespace}/${metadata.name}`,

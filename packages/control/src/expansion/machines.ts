@@ -294,7 +294,9 @@ export class Machines {
   ): Promise<void> {
     const ref = leaseOf(machine);
     const renewTime = microTime(this.#clock.wallMs());
-    const body = { spec: { renewTime } };
+    // Clusters have many leases: ours are found by their label.
+    const labels = { [MACHINE_LABEL]: machine.name };
+    const body = { metadata: { labels }, spec: { renewTime } };
     try {
       await this.#client.patch(LEASES, ref, { type: "merge", body }, { signal });
     } catch (error) {
@@ -309,6 +311,7 @@ export class Machines {
       const metadata = {
         namespace: machine.namespace,
         name: ref.name,
+        labels,
         ownerReferences: [owner],
       };
       const seconds = Math.ceil(DEAD_AFTER_MS / 1000);

@@ -28,6 +28,7 @@ export function connectApp(
     keepAliveMs,
     userTimeoutMs,
     guard: runtime.guard,
+    dialled: runtime.dialled,
     signal,
   });
 }

@@ -44,6 +44,7 @@ export async function dialEndpoint(
     keepAliveMs: config.connect.keepAliveMs,
     userTimeoutMs: config.connect.userTimeoutMs,
     guard: runtime.guard,
+    dialled: runtime.dialled,
     signal,
     ...(tls === undefined
       ? {}

@@ -11,7 +11,7 @@ import {
 import { detectTls } from "@heddle/net/tls-detect";
 import type { Socket, SocketAddress } from "@heddle/net/transport";
 import { Connections } from "../connections.ts";
-import type { Target } from "../discovery/discovery.ts";
+import { type Target, targetPath } from "../discovery/discovery.ts";
 import type { HostPort } from "../env-values.ts";
 import type { EdgeObserver } from "../http/edge.ts";
 import { targetLabels } from "../http/metrics.ts";
@@ -138,7 +138,15 @@ export class Outbound implements AsyncDisposable {
 
   #accept(socket: Socket, accepted: From, target: Target): void {
     if (target.kind === "address" && this.#isOwn(target)) {
-      this.#fail(socket, target, loop(target));
+      this.#fail(socket, target, loop(target, "is this proxy itself"));
+      return;
+    }
+    if (this.#runtime.dialled.has(accepted.clientAddress)) {
+      this.#fail(
+        socket,
+        target,
+        loop(target, `was redirected from this proxy to itself; ${EXEMPT}`),
+      );
       return;
     }
     this.#serve(socket, accepted, target).catch((error: unknown) => {
@@ -366,9 +374,11 @@ function defaultAuthority({ name, profile }: KnownTarget): string {
   return authority.endsWith(":80") ? authority.slice(0, -3) : authority;
 }
 
-function loop(target: SocketAddress): MeshError {
-  const message = `Cannot forward connection: ${target.ip}:${target.port} is this proxy itself`;
-  return new MeshError("loop", "client", message);
+/** What to do about a loop. */
+const EXEMPT = "exempt the proxy's user from redirection (heddle init --proxy-uid)";
+
+function loop(target: Target, why: string): MeshError {
+  return new MeshError("loop", "client", `Cannot forward connection: ${targetPath(target)} ${why}`);
 }
 
 function stopping(): MeshError {
