@@ -36,7 +36,7 @@ export interface Http2EndpointOptions {
 
 /**
  * One HTTP/2 connection to an endpoint, made at once and made again when it is lost, with backoff
- * while that fails. Not ready while there is none.
+ * while that fails or does not last. Not ready while there is none.
  */
 export class Http2EndpointClient implements EndpointClient {
   readonly #facts: EndpointFacts;
@@ -45,6 +45,7 @@ export class Http2EndpointClient implements EndpointClient {
   readonly #changed: () => void;
   readonly #transport: TransportMetrics;
   readonly #backoff: Backoff;
+  readonly #minBackoffMs: number;
   readonly #retry: Timer;
   readonly #stop = new AbortController();
   #client: Http2Client | undefined;
@@ -58,6 +59,7 @@ export class Http2EndpointClient implements EndpointClient {
     this.#runtime = runtime;
     this.#changed = changed;
     const { minMs, maxMs, jitter } = config.connectBackoff;
+    this.#minBackoffMs = minMs;
     this.#backoff = new Backoff(minMs, maxMs, jitter, runtime.random);
     this.#retry = runtime.timers.timer(() => this.#connect());
     this.#connect();
@@ -95,11 +97,11 @@ export class Http2EndpointClient implements EndpointClient {
           socket.destroy();
           return;
         }
-        this.#backoff.reset();
+        const sinceMs = this.#runtime.clock.nowMs();
         const client: Http2Client = new Http2Client(socket, {
           ...clientOptions(this.#facts, this.#config, this.#runtime),
-          onDraining: () => this.#lost(client),
-          onClose: () => this.#lost(client),
+          onDraining: () => this.#lost(client, sinceMs),
+          onClose: () => this.#lost(client, sinceMs),
         });
         this.#client = client;
         this.#changed();
@@ -120,11 +122,17 @@ export class Http2EndpointClient implements EndpointClient {
   }
 
   /** The connection takes no more requests, or is gone. Both may be told. */
-  #lost(client: Http2Client): void {
+  #lost(client: Http2Client, sinceMs: number): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     if (this.#isClosed) return;
     this.#changed();
+    // A peer that takes connections only to close them is no better than one that refuses them.
+    if (this.#runtime.clock.nowMs() - sinceMs < this.#minBackoffMs) {
+      this.#retry.arm(this.#backoff.next());
+      return;
+    }
+    this.#backoff.reset();
     this.#connect();
   }
 }
