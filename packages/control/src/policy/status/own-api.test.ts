@@ -158,7 +158,8 @@ async function withoutStatus(client: ApiStore["client"], name: string): Promise<
   await mesh.eventually(`${name} has no status any more`, async () => {
     for (const path of paths) {
       const { resources } = await client.raw<{ resources: { name: string }[] }>("GET", path);
-      if (resources.some((resource) => resource.name === `${names.plural}/status`)) return undefined;
+      if (resources.some((resource) => resource.name === `${names.plural}/status`))
+        return undefined;
     }
     return true;
   });
