@@ -12,6 +12,8 @@ export type Reason =
   | "Unauthorized"
   | "TooManyRequests"
   | "Timeout"
+  /** Of a `Timeout`'s cause: the server does not know our version yet, or no longer. */
+  | "ResourceVersionTooLarge"
   | "ServiceUnavailable"
   | "InternalError";
 
@@ -27,6 +29,8 @@ const BY_STATUS: Readonly<Record<number, Reason>> = {
   504: "Timeout",
 };
 
+const TOO_LARGE: Reason = "ResourceVersionTooLarge";
+
 /**
  * The error for an answer that is not a success. Its code is the Status' reason: `NotFound` gives
  * `kube_not_found`; 410 with `Gone` counts as `Expired`.
@@ -38,6 +42,7 @@ export function statusError(action: string, httpStatus: number, body: string): M
     reason = BY_STATUS[httpStatus] ?? (httpStatus >= 500 ? "InternalError" : "BadRequest");
   }
   if (reason === "Gone") reason = "Expired";
+  if (status?.details?.causes?.some((cause) => cause?.reason === TOO_LARGE)) reason = TOO_LARGE;
   const detail = status?.message ?? firstLine(body);
   const text = `Cannot ${action}: ${httpStatus} ${reason}${detail === "" ? "" : `: ${detail}`}`;
   const retryable = httpStatus === 429 || httpStatus >= 500;
@@ -62,10 +67,12 @@ function parseStatus(body: string): Status | undefined {
   try {
     const parsed: unknown = JSON.parse(body);
     if (typeof parsed !== "object" || parsed === null) return undefined;
-    const { kind, reason, message } = parsed as Partial<Status>;
+    const { kind, reason, message, details } = parsed as Partial<Status>;
     if (kind !== "Status") return undefined;
+    const causes = details?.causes;
     return {
       kind,
+      ...(Array.isArray(causes) ? { details: { causes } } : {}),
       ...(typeof reason === "string" ? { reason } : {}),
       ...(typeof message === "string" ? { message } : {}),
     };

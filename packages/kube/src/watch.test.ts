@@ -109,12 +109,40 @@ for (const [how, gone] of [
   });
 }
 
+for (const [how, back] of [
+  [
+    "a version that the server does not know",
+    (_request, response): void => {
+      const causes = [{ reason: "ResourceVersionTooLarge", message: "Too large" }];
+      const status = { kind: "Status", code: 504, reason: "Timeout", details: { causes } };
+      response.writeHead(504).end(JSON.stringify(status));
+    },
+  ],
+  ["a bookmark before our place", events("open", event("BOOKMARK", configMap("", "99")))],
+  ["an event before our place", events("open", event("MODIFIED", configMap("b", "99")))],
+] as const satisfies readonly (readonly [string, Scripted])[]) {
+  test(`watchResource() lists again after ${how}: a backup was restored`, async () => {
+    const { told, queries } = await observe(
+      [
+        list("100", configMap("a", "80"), configMap("b", "95"), configMap("c", "100")),
+        back,
+        list("91", configMap("a", "80"), configMap("b", "90")),
+        events("open", event("ADDED", configMap("d", "92"))),
+      ],
+      has("ns/d ->92"),
+    );
+    const first = ["ns/a ->80", "ns/b ->95", "ns/c ->100"];
+    assert.deepEqual(told, [...first, "ns/b 95>90", "ns/c 100>-", "ns/d ->92"]);
+    assert.deepEqual(queries, ["list", "watch from 100", "list", "watch from 91"]);
+  });
+}
+
 test("a list that repeats what is known tells nobody", async () => {
   const { told } = await observe(
     [
-      list("5", configMap("a", "3")),
+      list("3", configMap("a", "3")),
       failure(410, "Expired"),
-      list("6", configMap("a", "3")),
+      list("3", configMap("a", "3")),
       events("open", event("MODIFIED", configMap("a", "3")), event("ADDED", configMap("b", "7"))),
     ],
     has("ns/b ->7"),

@@ -43,12 +43,18 @@ export interface WatchSettings<T extends KubeObject> {
 const MAX_EVENT_BYTES = 32 * 1024 * 1024;
 /** A watch that the server should have ended this long ago is dead. */
 const OVERDUE_MS = 30_000;
+/**
+ * Then everything is listed again. A version that is too large is one of before the server's data
+ * were restored from a backup.
+ */
+const PLACE_LOST = ["Expired", "NotFound", "ResourceVersionTooLarge"] as const;
 /** Watches that live less than this do not reset the backoff: a flapping server is left alone. */
 const STEADY_MS = 5_000;
 
 /**
  * Lists, then watches, for as long as the signal lasts. Resumes from the last resource version (of
- * an object or a bookmark) after every disconnection; lists again only when that is too old.
+ * an object or a bookmark) after every disconnection; lists again only when that is too old, or
+ * when versions go back.
  */
 export async function watchResource<T extends KubeObject>(
   settings: WatchSettings<T>,
@@ -68,7 +74,7 @@ export async function watchResource<T extends KubeObject>(
       if (signal.aborted) break;
       if (!(error instanceof MeshError)) throw error;
       metrics?.failed();
-      if (hasReason(error, "Expired", "NotFound")) place.version = undefined;
+      if (hasReason(error, ...PLACE_LOST)) place.version = undefined;
       if (settings.isOptional === true && hasReason(error, "NotFound")) {
         settings.handler.onList([]);
         delayMs = settings.absentRetryMs ?? 30_000;
@@ -175,10 +181,20 @@ function takeEvent<T extends KubeObject>(
   if (object === undefined || typeof version !== "string" || version === "") {
     throw connectionError(action, "the server sent something that is no event");
   }
+  if (place.version !== undefined && isBefore(version, place.version)) {
+    throw statusError(action, 410, `the server's versions went back, to ${version}`);
+  }
   if (type === "ADDED" || type === "MODIFIED") handler.onApplied(object);
   else if (type === "DELETED") handler.onDeleted(object);
   else if (type !== "BOOKMARK") {
     throw connectionError(action, "the server sent an event of unknown type");
   }
   place.version = version;
+}
+
+/** Versions are decimal numbers without leading zeros; of whatever else they were, nothing is said. */
+function isBefore(version: string, other: string): boolean {
+  if (!/^\d+$/.test(version) || !/^\d+$/.test(other)) return false;
+  if (version.length !== other.length) return version.length < other.length;
+  return version < other;
 }

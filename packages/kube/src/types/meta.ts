@@ -50,6 +50,9 @@ export interface Status {
   readonly message?: string;
   readonly reason?: string;
   readonly code?: number;
+  readonly details?: {
+    readonly causes?: readonly ({ readonly reason?: string } | null)[];
+  };
 }
 
 export interface LabelSelectorRequirement {
