@@ -79,7 +79,7 @@ subjects:
     namespace: {{ .root.Release.Namespace }}
 {{- end }}
 
-{{/* Takes root, name, component, port, target, portName, headless and annotations. */}}
+{{/* Takes root, name, component, port, target, portName, headless, unready and annotations. */}}
 {{- define "heddle.service" -}}
 apiVersion: v1
 kind: Service
@@ -97,6 +97,9 @@ spec:
   type: {{ .type | default "ClusterIP" }}
   {{- if .headless }}
   clusterIP: None
+  {{- end }}
+  {{- if .unready }}
+  publishNotReadyAddresses: true
   {{- end }}
   selector:
     linkerd.io/control-plane-component: {{ .component }}

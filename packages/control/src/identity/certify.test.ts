@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { after, before, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Identity } from "@heddle/api/gen/identity_pb";
 import { type Clock, systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
@@ -21,6 +22,7 @@ import { startControl } from "../main.ts";
 import { ControlHost, controlSettings } from "../testing/control-host.ts";
 import { newTestCsr } from "../testing/requests.ts";
 import { createTrust } from "./bootstrap.ts";
+import { parseCertificates } from "./chain.ts";
 
 const WEB = "web.shop.serviceaccount.identity.linkerd.cluster.local";
 const DAY_MS = 86_400_000;
@@ -167,21 +169,54 @@ async function issuedBy(pem: string): Promise<void> {
   while ((await certify()).chain[1]!.fingerprint256 !== wanted);
 }
 
-test("anchors and issuer are replaced while we run; one that does not chain is not taken", async () => {
+/** Waits for an Event about the control plane. */
+async function eventOf(reason: string): Promise<string> {
+  for (;;) {
+    const { items } = await store.client.list(EVENTS, { namespace: "linkerd" });
+    const found = items.find((event) => event.reason === reason);
+    if (found !== undefined) return found.message ?? "";
+  }
+}
+
+test("[NX01] anchors and issuer are replaced while we run; one that does not chain is not taken", async () => {
   const names = { controlNamespace: "linkerd", trustDomain: "cluster.local", clock };
   const other = await createTrust(names);
   // Not below our anchors yet: the old one stays.
   await putIssuer({ "crt.pem": other.issuerPem, "key.pem": other.issuerKeyPem });
-  for (;;) {
-    const events = await store.client.list(EVENTS, { namespace: "linkerd" });
-    if (events.items.some(({ reason }) => reason === "IssuerUpdateSkipped")) break;
-  }
+  await eventOf("IssuerUpdateSkipped");
   await issuedBy(host.trust.issuerPem);
+  // It issues, but not by what is stored.
+  assert.match(host.control.problem() ?? "", /what is stored was refused/);
   await putAnchors(host.trust.anchorsPem + other.anchorsPem);
   await issuedBy(other.issuerPem);
+  assert.equal(host.control.problem(), undefined);
+  assert.match(await eventOf("IssuerUpdated"), /valid until/);
   // The names of cert-manager's Secrets are known as well.
   await putIssuer({ "tls.crt": host.trust.issuerPem, "tls.key": host.trust.issuerKeyPem });
   await issuedBy(host.trust.issuerPem);
+});
+
+test("anchors that cannot be read leave the old ones in force, and us not ready until they are mended", async () => {
+  const { anchorsPem } = host.trust;
+  await putAnchors("-----BEGIN CERTIFICATE-----\n");
+  while (host.control.problem() === undefined) await nextTurn();
+  assert.match(host.control.problem() ?? "", /what is stored was refused.*trust anchors/);
+  assert.equal((await certify()).chain.length, 2);
+  await putAnchors(anchorsPem);
+  while (host.control.problem() !== undefined) await nextTurn();
+});
+
+test("an issuer that ends soon is told of in good time, by event and by metric", async () => {
+  shiftMs = 300 * DAY_MS;
+  try {
+    assert.match(await eventOf("IssuerExpiresSoon"), /the issuer expires on/);
+  } finally {
+    shiftMs = 0;
+  }
+  const [issuer] = parseCertificates(host.trust.issuerPem, "issuer");
+  const seconds = Math.floor(issuer!.validToDate.getTime() / 1_000);
+  const metric = "heddle_certificate_expiration_timestamp_seconds";
+  assert.ok(host.control.metrics.expose().includes(`${metric}{kind="issuer"} ${seconds}`));
 });
 
 test("an expired issuer issues nothing, and does again when it is valid", async () => {

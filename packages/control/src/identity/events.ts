@@ -1,4 +1,5 @@
 import type { EventRecorder } from "@heddle/kube/events";
+import type { AlarmedKind } from "./expiry-alarms.ts";
 import type { TokenOwner } from "./token-review.ts";
 
 /** What identity tells the API about itself, under Linkerd's reasons. */
@@ -35,6 +36,15 @@ export class IdentityEvents {
 
   issuerValidationFailed(problem: string): void {
     this.#aboutUs("Warning", "IssuerValidationFailed", `the issuer may not issue: ${problem}`);
+  }
+
+  /** @param expires - In ISO 8601. */
+  expires(kind: AlarmedKind, expires: string, hasExpired: boolean): void {
+    const [reason, what] =
+      kind === "issuer" ? ["Issuer", "the issuer"] : ["TrustAnchors", "the last trust anchor"];
+    if (hasExpired) this.#aboutUs("Warning", `${reason}Expired`, `${what} expired on ${expires}`);
+    else
+      this.#aboutUs("Warning", `${reason}ExpiresSoon`, `${what} expires on ${expires}: replace it`);
   }
 
   #aboutUs(type: "Normal" | "Warning", reason: string, message: string): void {

@@ -6,6 +6,7 @@ import type { Registry } from "@heddle/base/metrics";
 import { refusal } from "../refusal.ts";
 import { parseCertificates } from "./chain.ts";
 import type { IdentityEvents } from "./events.ts";
+import { ExpiryAlarms, lastOf } from "./expiry-alarms.ts";
 import { type Issuer, loadIssuer } from "./issuer.ts";
 
 /** Where the issuer comes from, decoded. */
@@ -20,6 +21,7 @@ export interface IssuerFiles {
  */
 export class IssuerSource {
   readonly #events: IdentityEvents;
+  readonly #alarms: ExpiryAlarms;
   readonly #clock: Clock;
   readonly #log: Log;
   #anchors: readonly X509Certificate[] = [];
@@ -30,7 +32,8 @@ export class IssuerSource {
   #usedFiles: IssuerFiles | undefined;
   /** Loads one after the other, so that the newest wins. */
   #loading: Promise<void> = Promise.resolve();
-  #lastProblem: string | undefined;
+  /** Why what is stored was refused. */
+  readonly #refused = new Map<"anchors" | "issuer", string>();
   readonly #listeners = new Set<() => void>();
 
   constructor(
@@ -38,6 +41,7 @@ export class IssuerSource {
     runtime: { readonly clock: Clock; readonly log: Log; readonly metrics: Registry },
   ) {
     this.#events = events;
+    this.#alarms = new ExpiryAlarms(events, runtime);
     this.#clock = runtime.clock;
     this.#log = runtime.log;
     const ttl = runtime.metrics
@@ -62,11 +66,22 @@ export class IssuerSource {
     return this.#anchorsPem;
   }
 
-  /** Why there is no issuer, for readiness and logs; undefined if there is one. */
+  /**
+   * For readiness and logs: why there is no issuer, or why the one that issues is not the one that
+   * is stored. Undefined if all is well.
+   */
   get problem(): string | undefined {
-    if (this.#issuer !== undefined)
-      return this.#issuer.problem(this.#anchors, this.#clock.wallMs());
-    return this.#lastProblem ?? "no issuer has been found yet";
+    const refused = this.#refused.get("issuer") ?? this.#refused.get("anchors");
+    if (this.#issuer === undefined) return refused ?? "no issuer has been found yet";
+    const problem = this.#issuer.problem(this.#anchors, this.#clock.wallMs());
+    if (problem !== undefined || refused === undefined) return problem;
+    return `what is stored was refused, and what was there before is in use: ${refused}`;
+  }
+
+  /** To be called from time to time. */
+  watchExpiry(): void {
+    this.#alarms.look("issuer", this.#issuer?.certificates[0]);
+    this.#alarms.look("trust_anchor", lastOf(this.#anchors));
   }
 
   /** Hears of every new issuer and of new anchors. */
@@ -93,13 +108,17 @@ export class IssuerSource {
   /** New trust anchors. A bundle that does not parse is refused, and the old one stays. */
   setAnchors(pem: string): Promise<void> {
     return this.#inTurn(async () => {
-      if (pem === this.#anchorsPem) return;
+      if (pem === this.#anchorsPem) {
+        this.#refused.delete("anchors");
+        return;
+      }
       try {
         this.#anchors = parseCertificates(pem, "trust anchors");
       } catch (error) {
-        this.#skip(error);
+        this.#skip("anchors", error);
         return;
       }
+      this.#refused.delete("anchors");
       this.#anchorsPem = pem;
       this.#log.info("trust anchors loaded", { certificates: this.#anchors.length });
       // An issuer that was refused may be good by these anchors.
@@ -130,22 +149,22 @@ export class IssuerSource {
       const isFirst = this.#issuer === undefined;
       this.#issuer = issuer;
       this.#usedFiles = files;
-      this.#lastProblem = undefined;
+      this.#refused.delete("issuer");
       const expires = new Date(issuer.expiresMs).toISOString();
       this.#log.info("issuer loaded", { expires });
       if (!isFirst) this.#events.issuerUpdated(expires);
       this.#tell();
     } catch (error) {
-      this.#skip(error);
+      this.#skip("issuer", error);
     }
   }
 
-  #skip(error: unknown): void {
+  #skip(what: "anchors" | "issuer", error: unknown): void {
     if (!(error instanceof MeshError)) throw error;
     const problem = messageOf(error);
     // The timer brings the same problem again and again.
-    if (problem === this.#lastProblem) return;
-    this.#lastProblem = problem;
+    if (problem === this.#refused.get(what)) return;
+    this.#refused.set(what, problem);
     this.#log.error("issuer or anchors refused", { problem });
     this.#events.issuerUpdateSkipped(problem);
   }
@@ -157,6 +176,7 @@ export class IssuerSource {
   }
 
   #tell(): void {
+    this.watchExpiry();
     for (const listener of this.#listeners) listener();
   }
 }

@@ -10,6 +10,9 @@ import {
 import { test } from "node:test";
 import { systemClock } from "@heddle/base/clock";
 import type { MeshError } from "@heddle/base/errors";
+import { peerIdentity } from "@heddle/net/peer-identity";
+import { Credentials } from "@heddle/net/tls-credentials";
+import { dialMesh, MeshServer } from "@heddle/testkit/mesh-ends";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -117,6 +120,68 @@ test("[5/TL03] a leaf ends with the first of its issuers", async () => {
     issuer.issueLeaf(request, issuer.expiresMs),
     (error: MeshError) => error.code === "issuer_expired",
   );
+});
+
+test("[NX04] below a root of RSA, leaves of two workloads shake hands", async () => {
+  const algorithm = {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 2_048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  };
+  const rootKeys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const authority = [
+    new BasicConstraintsExtension(true, undefined, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+  ];
+  const root = await X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: ["rsa root"] }],
+    keys: rootKeys,
+    signingAlgorithm: algorithm,
+    extensions: authority,
+  });
+  const ec = { name: "ECDSA", namedCurve: "P-256" } as const;
+  const keys = await webcrypto.subtle.generateKey(ec, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.create({
+    subject: [{ CN: ["issuer"] }],
+    issuer: root.subjectName,
+    publicKey: keys.publicKey,
+    signingKey: rootKeys.privateKey,
+    signingAlgorithm: algorithm,
+    extensions: authority,
+  });
+  const pemOfKey = (key: KeyObject): string =>
+    key.export({ type: "pkcs8", format: "pem" }).toString();
+  const issuer = await loadIssuer(
+    certificate.toString("pem"),
+    pemOfKey(KeyObject.from(keys.privateKey)),
+  );
+  const anchors = parseCertificates(root.toString("pem"), "anchors");
+  assert.equal(issuer.problem(anchors, Date.now()), undefined);
+  const credentialsOf = async (value: string): Promise<Credentials> => {
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const request = {
+      publicKey: new Uint8Array(publicKey.export({ type: "spki", format: "der" })),
+      name: { type: "dns", value } as const,
+      lifetimeMs: HOUR_MS,
+      skewMs: 20_000,
+    };
+    const { leaf, intermediates } = await issuer.issueLeaf(request, Date.now());
+    const chain = [leaf, ...intermediates].map((der) => new X509Certificate(der).toString());
+    return new Credentials({
+      anchors: root.toString("pem"),
+      certificate: chain.join(""),
+      privateKey: pemOfKey(privateKey),
+    });
+  };
+  const serverName = `server.${NAME}`;
+  const credentials = await credentialsOf(serverName);
+  await using server = await MeshServer.start({ credentials, serverName });
+  const near = await dialMesh(server, await credentialsOf(NAME), serverName);
+  const far = await server.next();
+  assert.equal(peerIdentity(near), serverName);
+  assert.equal(peerIdentity(far.socket!), NAME);
+  near.destroy();
 });
 
 test("serials differ, also between two loads of the same issuer", async () => {

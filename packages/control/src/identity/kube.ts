@@ -59,6 +59,7 @@ export function startIssuerFeed(options: IssuerFeedOptions): AsyncDisposable {
 
   async function refresh(): Promise<void> {
     const { signal } = stop;
+    source.watchExpiry();
     try {
       const roots = { name: TRUST_ROOTS_CONFIG_MAP, namespace };
       takeConfigMap(await client.find(CONFIG_MAPS, roots, { signal }));
