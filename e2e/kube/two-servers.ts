@@ -135,11 +135,23 @@ function plain(value: Json): Json {
   for (const [key, field] of Object.entries(value)) {
     if (isReview && key === "metadata") continue;
     if (key === "fieldsV1") result[key] = field;
+    else if (key === "managedFields" && Array.isArray(field))
+      result[key] = byName(field.map(plain));
     else if (CHANGING.includes(key) && typeof field === "string") result[key] = `<${key}>`;
     // Go's structs write some fields that are empty, and leave out others.
     else if (!isEmpty(field, key)) result[key] = plain(field);
   }
   return result;
+}
+
+/**
+ * Owners stand in the order of their times, in whole seconds, and then of their names. A second may
+ * end between two requests on one of the servers alone.
+ */
+function byName(owners: readonly Json[]): Json[] {
+  const nameOf = (owner: Json): string =>
+    isObject(owner) ? `${owner["operation"]} ${owner["manager"]} ${owner["subresource"]}` : "";
+  return [...owners].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
 /** Structs that Go always writes. */
