@@ -1,6 +1,7 @@
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import type { Counter, Registry } from "@heddle/base/metrics";
+import { Slots } from "@heddle/base/slots";
 import type { GrpcServer } from "@heddle/net/grpc/server";
 import { LoggingGuard } from "@heddle/net/guard";
 import { Http2Runtime } from "@heddle/net/http2/runtime";
@@ -29,10 +30,17 @@ export interface GrpcPortOptions {
 }
 
 /**
- * From the first byte to the end of the handshake. When a control plane comes back, ten thousand
- * proxies do at once, and all their handshakes take some 20 s; gRPC in Go gives them 120.
+ * From the first byte to the end of the handshake, its turn awaited. When a control plane comes back,
+ * ten thousand proxies do at once, and all their handshakes take some 20 s; gRPC in Go gives them 120.
  */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
+/**
+ * Handshakes side by side. All of ten thousand at once would each end when the last one does, long
+ * after its client has given up; in turn, the first are served while the others wait.
+ */
+const HANDSHAKES_AT_ONCE = 32;
+/** Whoever takes longer goes on beside the others, so that silent clients hold nobody up. */
+const TURN_MS = 1_000;
 /** A proxy that is gone without a word holds its streams no longer than this. */
 const KEEP_ALIVE = { keepAliveIntervalMs: 20_000, keepAliveTimeoutMs: 10_000 } as const;
 
@@ -45,6 +53,7 @@ export class GrpcPort implements AsyncDisposable {
   readonly #connections = new Set<Http2Server>();
   readonly #guard: LoggingGuard;
   readonly #http2: Http2Runtime;
+  readonly #turns = new Slots(HANDSHAKES_AT_ONCE);
   readonly #accepted: { readonly tls: Counter; readonly plaintext: Counter; readonly no: Counter };
   #listener: Listener | undefined;
   #isClosed = false;
@@ -124,9 +133,25 @@ export class GrpcPort implements AsyncDisposable {
       socket.destroy(reason);
       throw reason;
     }
-    const secured = await terminator.terminate(socket, HANDSHAKE_TIMEOUT_MS);
+    const secured = await this.#inTurn(() => terminator.terminate(socket, HANDSHAKE_TIMEOUT_MS));
     this.#accepted.tls.inc();
     this.#serve(secured, peerIdentity(secured));
+  }
+
+  async #inTurn<T>(shake: () => Promise<T>): Promise<T> {
+    await this.#turns.take();
+    let hasTurn = true;
+    const giveUp = (): void => {
+      if (hasTurn) this.#turns.give();
+      hasTurn = false;
+    };
+    const timer = setTimeout(giveUp, TURN_MS);
+    try {
+      return await shake();
+    } finally {
+      clearTimeout(timer);
+      giveUp();
+    }
   }
 
   #servePlaintext(socket: Socket): void {

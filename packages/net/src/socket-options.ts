@@ -15,6 +15,9 @@ const SO_PEERCRED = 17;
 /** The same number in both address families. */
 const SO_ORIGINAL_DST = 80;
 const TCP_KEEPIDLE = 4;
+const TCP_INFO = 11;
+/** `TCP_ESTABLISHED` of the kernel. */
+const ESTABLISHED = 1;
 const TCP_USER_TIMEOUT = 18;
 const F_DUPFD_CLOEXEC = 1030;
 const ENOENT = 2;
@@ -77,6 +80,16 @@ export function peerCredentials(fd: number): PeerCredentials {
   // What the kernel says of a socket that is not a connected unix socket.
   if (credentials.uid === 0xffff_ffff) throw failure("read SO_PEERCRED", ENOPROTOOPT);
   return credentials;
+}
+
+/**
+ * Whether a TCP connection's peer has ended its side or is lost, which nobody hears of who does not
+ * read. False where it cannot be told.
+ */
+export function isPeerGone(fd: number): boolean {
+  if (process.getBuiltinModule("node:ffi") === undefined) return false;
+  // `tcpi_state` is its first byte.
+  return getOption(fd, SOL_TCP, TCP_INFO, 4) === 0 && native().memory[0] !== ESTABLISHED;
 }
 
 /** An option whose value is an int, by the kernel's numbers. For diagnosis and tests. */

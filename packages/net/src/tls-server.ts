@@ -6,6 +6,7 @@ import { parseLeaf } from "@heddle/wire/x509/leaf";
 import { verifyUse } from "@heddle/wire/x509/verify";
 import type { Guard } from "./guard.ts";
 import { descriptorOf, NodeSocket } from "./node-socket.ts";
+import { isPeerGone } from "./socket-options.ts";
 import { type Credentials, contextOptions } from "./tls-credentials.ts";
 import type { Socket, TlsInfo } from "./transport.ts";
 
@@ -82,7 +83,10 @@ export class TlsTerminator {
       this.#server.setSecureContext(contextOptions(credentials.material));
     }
     const fd = socket.fd;
-    if (fd < 0) return Promise.reject(handshakeError("closed by the client", undefined));
+    if (fd < 0 || isPeerGone(fd)) {
+      socket.destroy();
+      return Promise.reject(handshakeError("closed by the client", undefined));
+    }
     return this.#shake(socket.detach(), fd, timeoutMs);
   }
 

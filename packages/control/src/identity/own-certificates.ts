@@ -49,8 +49,11 @@ interface Held {
   expiresMs: number;
 }
 
-/** Fits the smallest buffer that the runtime makes; only a stream's snapshot is longer. */
-const MAX_TLS_WRITE_BYTES = 15_000;
+/**
+ * One record at a time: what is encrypted waits in a buffer of the runtime, which keeps each page
+ * that was ever used. Only snapshots are longer.
+ */
+const MAX_TLS_WRITE_BYTES = 4_000;
 
 /** The certificates that our ports serve with, one per name, kept fresh. */
 export class OwnCertificates implements AsyncDisposable {

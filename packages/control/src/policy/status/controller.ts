@@ -3,6 +3,7 @@ import type { Clock } from "@heddle/base/clock";
 import { MeshError, messageOf } from "@heddle/base/errors";
 import type { Log } from "@heddle/base/log";
 import type { Registry } from "@heddle/base/metrics";
+import { Slots } from "@heddle/base/slots";
 import type { KubeClient } from "@heddle/kube/client";
 import { ChangeQueue, runController } from "@heddle/kube/controller";
 import { hasReason } from "@heddle/kube/errors";
@@ -10,7 +11,6 @@ import { apiVersionOf } from "@heddle/kube/types/meta";
 import { STATUS_RESOURCES } from "../resources.ts";
 import type { StatusIndex } from "./core.ts";
 import { parseKey, type StatusChange, type StatusKey, type StatusKind, textOfKey } from "./keys.ts";
-import { Slots } from "./slots.ts";
 import { StatusMetrics } from "./status-metrics.ts";
 
 const FIELD_MANAGER = "linkerd.io/policy-controller";
