@@ -1,5 +1,7 @@
 /** What each image holds, and as whom it runs. */
 
+import { CONTROL_FLAGS } from "@heddle/cli/self";
+
 /** A program in the image that stands for a command of ours. */
 export interface Alias {
   readonly path: string;
@@ -31,7 +33,8 @@ export const NODE_COMMAND: readonly string[] = [
   "/usr/bin/node",
   "--disable-warning=ExperimentalWarning",
 ];
-const HEDDLE = [...NODE_COMMAND, "/usr/lib/heddle/heddle.mjs"];
+const SCRIPT = "/usr/lib/heddle/heddle.mjs";
+const HEDDLE = [...NODE_COMMAND, SCRIPT];
 
 export const RECIPES: readonly Recipe[] = [
   {
@@ -69,7 +72,7 @@ export const RECIPES: readonly Recipe[] = [
     links: {},
     aliases: [],
     user: "2103:2103",
-    entrypoint: HEDDLE,
+    entrypoint: [...NODE_COMMAND, ...CONTROL_FLAGS, SCRIPT],
     command: ["control"],
   },
   {

@@ -62,8 +62,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const { dataDir, apiserverIp, controlIp, loopbackMesh, log, clock, stop } = options;
   const { Supervised } = await import("@heddle/agent/supervisor");
   await using parts = new AsyncDisposableStack();
-  const { command, args } = selfCommand();
   const start = (name: string, more: readonly string[], env: Record<string, string>) => {
+    const { command, args } = selfCommand(name);
     const child = new Supervised(
       {
         name,
