@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeClient } from "@heddle/kube/client";
 import {
   CUSTOM_RESOURCE_DEFINITIONS,
@@ -25,10 +26,32 @@ function definitionWith(kind: string, versions: readonly string[]): CustomResour
   return { ...found, spec: { ...found.spec, versions: made } };
 }
 
+/** A real API server keeps definitions from one store to the next. */
+async function removeRoutes(client: KubeClient): Promise<void> {
+  const names = gatewayDefinitions().map(({ metadata }) => metadata.name!);
+  for (const name of names) {
+    const found = await client.find(CUSTOM_RESOURCE_DEFINITIONS, { name });
+    if (found !== undefined) await client.delete(CUSTOM_RESOURCE_DEFINITIONS, { name });
+  }
+  const deadline = performance.now() + 60_000;
+  for (const name of names) {
+    while ((await client.find(CUSTOM_RESOURCE_DEFINITIONS, { name })) !== undefined) {
+      assert.ok(performance.now() < deadline, `waited in vain for ${name} to go`);
+      await sleep(20);
+    }
+  }
+}
+
+after(async () => {
+  await using store = await ApiStore.start();
+  await removeRoutes(store.client);
+});
+
 /** A mesh on a cluster whose Gateway API is not the one that we would install. */
 function meshOn(definitions: readonly CustomResourceDefinition[]): Promise<PolicyMesh> {
   const start = async (options: { readonly serviceCidr: string }): Promise<ApiStore> => {
     const store = await ApiStore.start(options);
+    await removeRoutes(store.client);
     for (const definition of definitions) {
       await store.client.create(CUSTOM_RESOURCE_DEFINITIONS, definition);
     }
