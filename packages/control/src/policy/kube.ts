@@ -12,6 +12,7 @@ import {
   NETWORK_AUTHENTICATIONS,
   SERVER_AUTHORIZATIONS,
   SERVERS,
+  SERVICE_PROFILES,
 } from "@heddle/kube/types/linkerd";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
 import {
@@ -244,6 +245,10 @@ export class PolicyFeed implements AsyncDisposable {
         outbound.deleteService(namespace, name);
         status.deleteService(namespace, name);
       },
+    });
+    this.#watch(SERVICE_PROFILES, {
+      set: (profile) => outbound.setServiceProfile(profile),
+      delete: (namespace, name) => outbound.deleteServiceProfile(namespace, name),
     });
     this.#watch(EGRESS_NETWORKS, {
       set: (network) => {

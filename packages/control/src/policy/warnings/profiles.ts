@@ -1,7 +1,10 @@
 import { SERVICES } from "@heddle/kube/types/core";
 import type { RequestMatchSpec, ServiceProfile } from "@heddle/kube/types/linkerd";
 import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import { type ProfileRules, parseProfileRules } from "../../destination/profile-rules.ts";
+import { mergesRoutes } from "../../route-merge.ts";
 import type { Annotations } from "../annotations.ts";
+import { mergeRoutes } from "../outbound/merge.ts";
 import { PatternBudget } from "../pattern-budget.ts";
 import { refersTo } from "../refs.ts";
 import type { Subject, Warn } from "./subject.ts";
@@ -39,6 +42,10 @@ export async function warnOfProfile(
     warn(`metadata.name: Service ${name} is not in ${namespace} yet`);
     return;
   }
+  if (mergesRoutes(service.metadata.annotations)) {
+    warnOfVoidRoutes(spec, warn);
+    return;
+  }
   if (!goesFirst(spec)) return;
   const shadowed = shadowedIn(service.metadata.annotations ?? {});
   if (shadowed.length > 0) {
@@ -59,6 +66,30 @@ export async function warnOfProfile(
       );
     }
   }
+}
+
+/** Of what no route can say, where profile and routes are merged. */
+function warnOfVoidRoutes(spec: Spec, warn: Warn): void {
+  let rules: ProfileRules;
+  try {
+    rules = parseProfileRules(spec);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    warn(`spec: ${error.message}: the profile is not used`);
+    return;
+  }
+  const everything = { matches: [], filters: [], forbidden: false, allowL5dRequestHeaders: false };
+  const rule = {
+    ...everything,
+    distribution: { kind: "empty" } as const,
+    timeouts: undefined,
+    retry: undefined,
+  };
+  const meta = { kind: "default", name: "http" } as const;
+  mergeRoutes([{ meta, hosts: [], rules: [rule] }], rules.routes, {
+    namespace: "",
+    onVoid: (route, problem) => warn(`spec.routes: ${route} cannot be merged: ${problem}`),
+  });
 }
 
 function warnOfPatterns(spec: Spec, warn: Warn): void {

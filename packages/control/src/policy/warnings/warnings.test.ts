@@ -185,6 +185,23 @@ test("annotations and routes that a ServiceProfile shadows are told, from both s
   ]);
 });
 
+test("where profile and routes are merged none shadows another: only what cannot be is told", async () => {
+  const ns = await TestNamespace.create(client, "warn-merge");
+  const annotations = { "config.heddle.dev/route-merge": "true", "retry.linkerd.io/http": "5xx" };
+  const metadata = { name: "web", namespace: ns.name, annotations };
+  await client.create(SERVICES, { metadata, spec: { ports: [{ port: 80 }] } });
+  const name = `web.${ns.name}.svc.cluster.local`;
+  const routes = [
+    { name: "good", condition: { method: "GET" } },
+    { name: "bad", condition: { all: [{ not: { method: "GET" } }] } },
+  ];
+  assert.deepEqual(await warned(SERVICE_PROFILES, ns, { routes }, { name }), [
+    "spec.routes: bad cannot be merged: a route cannot say `not`",
+  ]);
+  const parentRefs = [{ group: "core", kind: "Service", name: "web", port: 80 }];
+  assert.deepEqual(await warned(POLICY_HTTP_ROUTES, ns, { parentRefs, rules: [{}] }), []);
+});
+
 test("annotations that do nothing, but nearly or elsewhere would, are told", async () => {
   const ns = await TestNamespace.create(client, "warn-annotation");
   const about = (annotations: object) =>
