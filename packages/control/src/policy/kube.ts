@@ -247,8 +247,14 @@ export class PolicyFeed implements AsyncDisposable {
       },
     });
     this.#watch(SERVICE_PROFILES, {
-      set: (profile) => outbound.setServiceProfile(profile),
-      delete: (namespace, name) => outbound.deleteServiceProfile(namespace, name),
+      set: (profile) => {
+        outbound.setServiceProfile(profile);
+        status.setServiceProfile(profile);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteServiceProfile(namespace, name);
+        status.deleteServiceProfile(namespace, name);
+      },
     });
     this.#watch(EGRESS_NETWORKS, {
       set: (network) => {

@@ -69,7 +69,11 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
   );
   const flush = new Coalesced(() => cells.flush());
   const { inbound, outbound } = newIndexes(options, cells);
-  const status = new StatusIndex(options.clusterNetworks, () => sweep.schedule());
+  const status = new StatusIndex(
+    options.clusterNetworks,
+    () => sweep.schedule(),
+    options.clusterDomain,
+  );
   const controller = new StatusController({
     client,
     index: status,

@@ -133,3 +133,37 @@ test("HTTPRoutes say where requests go, and a profile's overrides where they say
   const second = routes[1]!.rules[1]!.backends?.kind;
   assert.equal(second?.case, "randomAvailable");
 });
+
+test("a route that a profile shadows says so in its status, and no longer where they are merged", async () => {
+  const ns = await mesh.namespace();
+  const consumer = await mesh.namespace();
+  await mesh.service(ns, "web");
+  const parent = { group: "core", kind: "Service", name: "web", namespace: ns, port: PORT };
+  const spec = { parentRefs: [parent], rules: [{}] };
+  for (const namespace of [ns, consumer]) {
+    await mesh.create(GATEWAY_HTTP_ROUTES, namespace, "route", { spec });
+    await mesh.accepted(GATEWAY_HTTP_ROUTES as never, namespace, "route");
+  }
+  const untilShadowed = (namespace: string, wanted: boolean): Promise<string> =>
+    mesh.eventually(`the route of ${namespace} is shadowed: ${wanted}`, async () => {
+      const route = await mesh.client.get(GATEWAY_HTTP_ROUTES, { namespace, name: "route" });
+      const conditions = route.status?.parents?.[0]?.conditions ?? [];
+      const found = conditions.find(({ type }) => type === "heddle.dev/Shadowed");
+      return (found !== undefined) === wanted ? (found?.message ?? "not") : undefined;
+    });
+  const host = `web.${ns}.svc.cluster.local`;
+  await profile(ns, "web", { routes: [BOOK] });
+  assert.match(await untilShadowed(ns, true), new RegExp(`${host} in ${ns} goes before it`));
+  await untilShadowed(consumer, true);
+  await setMerge(ns, "web", "true");
+  await untilShadowed(ns, false);
+  await untilShadowed(consumer, false);
+  await setMerge(ns, "web", null);
+  await untilShadowed(ns, true);
+  await mesh.delete(SERVICE_PROFILES, ns, host);
+  await untilShadowed(ns, false);
+  // A client's own profile shadows its own routes only.
+  await profile(consumer, "web", { routes: [BOOK] }, ns);
+  await untilShadowed(consumer, true);
+  await untilShadowed(ns, false);
+});

@@ -2,7 +2,7 @@ import { SERVICES } from "@heddle/kube/types/core";
 import type { RequestMatchSpec, ServiceProfile } from "@heddle/kube/types/linkerd";
 import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
 import { type ProfileRules, parseProfileRules } from "../../destination/profile-rules.ts";
-import { mergesRoutes } from "../../route-merge.ts";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import type { Annotations } from "../annotations.ts";
 import { mergeRoutes } from "../outbound/merge.ts";
 import { PatternBudget } from "../pattern-budget.ts";
@@ -11,11 +11,6 @@ import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 type Spec = ServiceProfile["spec"];
-
-/** Whether proxies go by such a profile, and no longer by routes and annotations. */
-export function goesFirst(spec: Spec): boolean {
-  return (spec?.routes ?? []).length > 0 || (spec?.dstOverrides ?? []).length > 0;
-}
 
 /** Annotations of a Service that say nothing where a profile goes first. */
 export function shadowedIn(annotations: Annotations): string[] {

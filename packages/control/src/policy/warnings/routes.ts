@@ -2,10 +2,9 @@ import { SERVICES, type Service } from "@heddle/kube/types/core";
 import { EGRESS_NETWORKS, SERVERS, SERVICE_PROFILES } from "@heddle/kube/types/linkerd";
 import type { ParentRef, Route } from "@heddle/kube/types/routes";
 import { parseIp } from "@heddle/model/network";
-import { mergesRoutes } from "../../route-merge.ts";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import { POLICY_GROUP, refersTo } from "../refs.ts";
 import { filterOf } from "../route-spec.ts";
-import { goesFirst } from "./profiles.ts";
 import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 

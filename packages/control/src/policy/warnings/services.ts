@@ -1,10 +1,10 @@
 import { SERVICE_PROFILES } from "@heddle/kube/types/linkerd";
 import type { AdmissionHandler } from "../../webhook/review.ts";
-import { mergesRoutes } from "../../route-merge.ts";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import { anyObject, texts } from "../admission/shape.ts";
 import type { Annotations } from "../annotations.ts";
 import { annotationWarnings } from "./annotations.ts";
-import { goesFirst, shadowedIn } from "./profiles.ts";
+import { shadowedIn } from "./profiles.ts";
 import type { Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 import type { Warnings } from "./warnings.ts";
