@@ -61,6 +61,11 @@ const CASES: readonly Case[] = [
     namespace: "mesh",
     set: "installGatewayAPI=true",
   },
+  {
+    name: "the resources with some routes of the Gateway API",
+    chart: "heddle-crds",
+    set: "installGatewayAPI=true,enableHttpRoutes=false,enableTcpRoutes=false",
+  },
 ];
 
 for (const {

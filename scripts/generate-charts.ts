@@ -11,25 +11,28 @@ import { controlPlaneSchema, SCHEMA_PATH } from "./chart-schema.ts";
 
 const FOLDER = join(import.meta.dirname, "..", "charts", "heddle-crds", "templates");
 
-/** Nobody shall count on what is not there. */
-const REFUSED = `{{- if or .Values.enableTlsRoutes .Values.enableTcpRoutes }}
-{{- fail "enableTlsRoutes and enableTcpRoutes: this chart has no TLSRoutes and TCPRoutes; install those of the Gateway API" }}
-{{- end }}
-`;
+/** The values that ask for a kind of route, where `installGatewayAPI` is not to decide. */
+const WANTED_BY: Readonly<Record<string, string>> = {
+  HTTPRoute: "enableHttpRoutes",
+  GRPCRoute: "enableHttpRoutes",
+  TLSRoute: "enableTlsRoutes",
+  TCPRoute: "enableTcpRoutes",
+};
 
 /** Every template of the chart, by its file's name. */
 export function crdTemplates(): Map<string, string> {
-  const templates = new Map<string, string>([["unsupported.yaml", REFUSED]]);
+  const templates = new Map<string, string>();
   for (const definition of linkerdDefinitions()) {
     templates.set(`${definition.metadata.name}.yaml`, yamlOf(definition));
   }
   for (const definition of gatewayDefinitions()) {
-    const { metadata } = definition;
+    const { metadata, spec } = definition;
+    const value = WANTED_BY[spec.names.kind];
+    if (value === undefined) throw new Error(`Cannot write ${metadata.name}: no value asks for it`);
     // Routes outlive the chart: removing the kind would remove everybody's routes.
     const annotations = { ...metadata.annotations, "helm.sh/resource-policy": "keep" };
     const kept = { ...definition, metadata: { ...metadata, annotations } };
-    const wanted =
-      '{{- if hasKey .Values "enableHttpRoutes" }}{{ $wanted = .Values.enableHttpRoutes }}{{ end }}';
+    const wanted = `{{- if hasKey .Values "${value}" }}{{ $wanted = .Values.${value} }}{{ end }}`;
     templates.set(
       `${metadata.name}.yaml`,
       `{{- $wanted := .Values.installGatewayAPI }}\n${wanted}\n{{- if $wanted }}\n${yamlOf(kept)}{{- end }}\n`,

@@ -116,8 +116,7 @@ export const UNUSED: ReadonlySet<string> = new Set([
   "patch /configmaps",
   // A lease is renewed after longer than the suite lasts.
   "update coordination.k8s.io/leases",
-  // Kinds of the Gateway API's experimental channel, which our chart does not bring.
-  ...rights(READ, "gateway.networking.k8s.io", ["tcproutes", "tlsroutes"]),
+  // The suite makes no routes of these kinds.
   ...rights(["patch"], "gateway.networking.k8s.io", ["tcproutes/status", "tlsroutes/status"]),
 ]);
 

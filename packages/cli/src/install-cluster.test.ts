@@ -112,6 +112,20 @@ test("[HC35] install --crds looks at the Gateway API first", async (t) => {
     assert.deepEqual([run.code, hasRoutes(run)], [0, false], run.err);
     await refused(install(store, crds, ...on), /would be overwritten/);
   });
+  await t.test("TLSRoutes alone are somebody else's: those are left alone", async () => {
+    await using store = await ApiStore.start();
+    const tls = gatewayDefinitions().find(({ spec }) => spec.names.kind === "TLSRoute")!;
+    const { annotations, labels, ...metadata } = tls.metadata;
+    const { "linkerd.io/created-by": _, ...foreign } = annotations ?? {};
+    const found = { ...tls, metadata: { ...metadata, annotations: foreign } };
+    await store.client.create(CUSTOM_RESOURCE_DEFINITIONS, found);
+    const run = await install(store, crds, ...on);
+    assert.deepEqual([run.code, hasRoutes(run)], [0, true], run.err);
+    assert.ok(run.out.includes("name: tcproutes.gateway.networking.k8s.io"));
+    assert.equal(run.out.includes("name: tlsroutes.gateway.networking.k8s.io"), false);
+    const all = [...on, "--set", "enableTlsRoutes=true"];
+    await refused(install(store, crds, ...all), /tlsroutes\S+ are somebody else's here/);
+  });
   await t.test("somebody else's, and too old", async () => {
     await using store = await ApiStore.start();
     const [definition] = gatewayDefinitions();

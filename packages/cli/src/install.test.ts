@@ -113,6 +113,20 @@ test("[HC32] install prints the definitions, with routes or without", async () =
   assert.ok((await kindsOf("--set", "installGatewayAPI=true")).includes(route));
   const off = await kindsOf("--set", "installGatewayAPI=true,enableHttpRoutes=false");
   assert.equal(off.includes(route), false);
+  const streams = ["tlsroutes", "tcproutes"].map((kind) => `${kind}.gateway.networking.k8s.io`);
+  const routesIn = (names: readonly string[]): readonly string[] =>
+    names.filter((name) => name.endsWith(".gateway.networking.k8s.io"));
+  assert.deepEqual(routesIn(off).toSorted(), streams.toSorted());
+  const tls = await kindsOf("--set", "enableTlsRoutes=true");
+  assert.deepEqual(routesIn(tls), ["tlsroutes.gateway.networking.k8s.io"]);
+  const http = await kindsOf(
+    "--set",
+    "installGatewayAPI=true,enableTlsRoutes=false,enableTcpRoutes=false",
+  );
+  assert.deepEqual(
+    routesIn(http).toSorted(),
+    ["grpcroutes", "httproutes"].map((kind) => `${kind}.gateway.networking.k8s.io`),
+  );
 });
 
 test("[HC33] install takes an issuer that holds together, and none by halves", async () => {

@@ -1,5 +1,5 @@
 import type { Log } from "@heddle/base/log";
-import { type KubeObject, keyOf } from "./types/meta.ts";
+import { type KubeObject, keyOf, type Resource } from "./types/meta.ts";
 import { type WatchHandler, type WatchSettings, watchResource } from "./watch.ts";
 
 /** One difference between what was known and what is. At least one of the two is set. */
@@ -126,7 +126,7 @@ function isSameVersion(a: KubeObject, b: KubeObject): boolean {
 
 export type InformerSettings<T extends KubeObject> = Omit<
   WatchSettings<T>,
-  "handler" | "signal"
+  "handler" | "signal" | "onVersion"
 > & { readonly keeps?: Keeps };
 
 /**
@@ -140,16 +140,26 @@ export class Informer<T extends KubeObject> implements AsyncDisposable {
   readonly #settings: InformerSettings<T>;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
+  #version: Resource<T>;
 
   constructor(settings: InformerSettings<T>) {
     this.#settings = settings;
     this.store = new Store<T>(settings.keeps);
+    this.#version = settings.resource;
+  }
+
+  /** The version of the kind that the server was last seen to serve; until then the best one. */
+  get version(): Resource<T> {
+    return this.#version;
   }
 
   start(onBug: (error: unknown) => void): this {
     this.#running ??= watchResource({
       ...this.#settings,
       handler: this.store,
+      onVersion: (version) => {
+        this.#version = version;
+      },
       signal: this.#stop.signal,
     }).catch(onBug);
     return this;

@@ -7,7 +7,7 @@ import type { Log } from "@heddle/base/log";
 import type { KubeClient } from "./client.ts";
 import { connectionError, hasReason, statusError } from "./errors.ts";
 import { JsonLines } from "./json-lines.ts";
-import type { KubeObject, Resource } from "./types/meta.ts";
+import type { KubeList, KubeObject, Resource } from "./types/meta.ts";
 import type { WatchMetrics } from "./watch-metrics.ts";
 
 /** Hears of everything that one watch sees. Nothing here may throw or wait. */
@@ -21,6 +21,10 @@ export interface WatchHandler<T> {
 export interface WatchSettings<T extends KubeObject> {
   readonly client: KubeClient;
   readonly resource: Resource<T>;
+  /** The same kind in other versions, best first: for servers that do not serve `resource`. */
+  readonly otherVersions?: readonly Resource<T>[];
+  /** Told which version is read, at first and when that changes. */
+  readonly onVersion?: (resource: Resource<T>) => void;
   readonly handler: WatchHandler<T>;
   readonly signal: AbortSignal;
   readonly namespace?: string | undefined;
@@ -64,7 +68,7 @@ export async function watchResource<T extends KubeObject>(
   const { minBackoffMs = 200, maxBackoffMs = 30_000 } = settings;
   const backoff = new Backoff(minBackoffMs, maxBackoffMs, 0.5, random);
   /** How far we have read. */
-  const place: Place = { version: undefined };
+  const place: Place<T> = { version: undefined, resource };
   while (!signal.aborted) {
     const startedMs = clock.nowMs();
     let delayMs = 0;
@@ -74,8 +78,11 @@ export async function watchResource<T extends KubeObject>(
       if (signal.aborted) break;
       if (!(error instanceof MeshError)) throw error;
       metrics?.failed();
+      // A watch that finds nothing has lost its version, not the kind: only a list knows of that.
+      const wasListing = place.version === undefined;
       if (hasReason(error, ...PLACE_LOST)) place.version = undefined;
       if (settings.isOptional === true && hasReason(error, "NotFound")) {
+        if (!wasListing) continue;
         settings.handler.onList([]);
         delayMs = settings.absentRetryMs ?? 30_000;
       } else {
@@ -89,25 +96,27 @@ export async function watchResource<T extends KubeObject>(
   }
 }
 
-interface Place {
+interface Place<T extends KubeObject> {
   version: string | undefined;
+  /** The version of the kind that is read. */
+  resource: Resource<T>;
 }
 
 /** Runs one watch to its end, after a list if there is no place to start from. */
 async function listAndWatch<T extends KubeObject>(
   settings: WatchSettings<T>,
-  place: Place,
+  place: Place<T>,
   random: () => number,
 ): Promise<void> {
-  const { client, resource, signal, metrics } = settings;
+  const { client, signal, metrics } = settings;
   if (place.version === undefined) {
-    const list = await client.list(resource, settings);
+    const list = await listServed(settings, place);
     settings.handler.onList(list.items);
     place.version = list.metadata.resourceVersion ?? "";
     metrics?.listed();
   }
   const timeoutSeconds = Math.ceil((settings.watchSeconds ?? 290) * (1 + random()));
-  const response = await client.openWatch(resource, {
+  const response = await client.openWatch(place.resource, {
     signal,
     timeoutSeconds,
     resourceVersion: place.version,
@@ -125,10 +134,35 @@ async function listAndWatch<T extends KubeObject>(
   }
 }
 
+/**
+ * Lists the kind in the best version that the server has.
+ *
+ * @throws MeshError with reason `NotFound` if it has none.
+ */
+async function listServed<T extends KubeObject>(
+  settings: WatchSettings<T>,
+  place: Place<T>,
+): Promise<KubeList<T>> {
+  const { client, resource, otherVersions = [], onVersion } = settings;
+  let absent: unknown;
+  for (const version of [resource, ...otherVersions]) {
+    try {
+      const list = await client.list(version, settings);
+      place.resource = version;
+      onVersion?.(version);
+      return list;
+    } catch (error) {
+      if (!hasReason(error, "NotFound")) throw error;
+      absent ??= error;
+    }
+  }
+  throw absent;
+}
+
 function readEvents<T extends KubeObject>(
   settings: WatchSettings<T>,
   response: IncomingMessage,
-  place: Place,
+  place: Place<T>,
   limitMs: number,
 ): Promise<void> {
   const action = `watch ${settings.resource.plural}`;
@@ -168,7 +202,7 @@ function readEvents<T extends KubeObject>(
 function takeEvent<T extends KubeObject>(
   settings: WatchSettings<T>,
   value: unknown,
-  place: Place,
+  place: Place<T>,
 ): void {
   const { handler } = settings;
   const action = `watch ${settings.resource.plural}`;

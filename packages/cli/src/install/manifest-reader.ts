@@ -8,6 +8,7 @@ import {
   type Resource,
 } from "@heddle/kube/types/meta";
 import { parseAllDocuments } from "yaml";
+import { contentOf } from "../kube-yaml.ts";
 import type { ClusterReader } from "./installed.ts";
 
 /** Objects of a manifest, in a cluster's place. */
@@ -15,14 +16,8 @@ export class ManifestReader implements ClusterReader {
   readonly #objects: readonly KubeObject[];
 
   constructor(text: string) {
-    this.#objects = parseAllDocuments(text).flatMap((document) => {
-      const [problem] = document.errors;
-      if (problem !== undefined) {
-        const message = "Cannot read the manifests: they are not YAML";
-        throw new MeshError("bad_manifests", "client", message, { cause: problem });
-      }
-      return objectsOf(document.toJS());
-    });
+    const documents = parseAllDocuments(text);
+    this.#objects = documents.flatMap((document) => objectsOf(readManifest(document)));
   }
 
   async find<T extends KubeObject>(of: Resource<T>, ref: ObjectRef): Promise<T | undefined> {
@@ -49,6 +44,16 @@ export class ManifestReader implements ClusterReader {
     return this.#objects.filter(
       ({ apiVersion, kind }) => kind === of.kind && apiVersion === version,
     ) as T[];
+  }
+}
+
+/** @throws MeshError `bad_manifests` for what is no YAML, and for aliases that multiply. */
+function readManifest(document: Parameters<typeof contentOf>[0]): unknown {
+  try {
+    return contentOf(document);
+  } catch (error) {
+    const message = "Cannot read the manifests: they are not YAML";
+    throw new MeshError("bad_manifests", "client", message, { cause: error });
   }
 }
 

@@ -6,7 +6,7 @@ import { EXTERNAL_WORKLOADS, SERVERS } from "@heddle/kube/types/linkerd";
 import { resource } from "@heddle/kube/types/meta";
 import { POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
 import { ApiStore } from "@heddle/testkit/api-store";
-import { installDefinitions, linkerdDefinitions } from "./install.ts";
+import { gatewayDefinitions, installDefinitions, linkerdDefinitions } from "./install.ts";
 
 test("each definition stores exactly one of its versions", () => {
   for (const { metadata, spec } of linkerdDefinitions()) {
@@ -25,7 +25,7 @@ test("installDefinitions() may run again, and leaves what others installed", asy
   const after = await client.get(CUSTOM_RESOURCE_DEFINITIONS, { name });
   assert.equal(after.metadata.resourceVersion, before.metadata.resourceVersion);
   const all = await client.list(CUSTOM_RESOURCE_DEFINITIONS);
-  assert.equal(all.items.length, linkerdDefinitions().length + 2);
+  assert.equal(all.items.length, linkerdDefinitions().length + gatewayDefinitions().length);
 });
 
 test("schemas default, keep and refuse as Linkerd's do", async () => {

@@ -15,7 +15,13 @@ import {
   serverAuthorizations,
   servers,
 } from "./policy.ts";
-import { gatewayGrpcRoutes, gatewayHttpRoutes, policyHttpRoutes } from "./routes.ts";
+import {
+  gatewayGrpcRoutes,
+  gatewayHttpRoutes,
+  gatewayTcpRoutes,
+  gatewayTlsRoutes,
+  policyHttpRoutes,
+} from "./routes.ts";
 import { serviceProfiles } from "./service-profile.ts";
 import { externalWorkloads } from "./workload.ts";
 
@@ -37,7 +43,7 @@ export function linkerdDefinitions(): CustomResourceDefinition[] {
 
 /** Routes of the Gateway API. Where they are installed already they are somebody else's. */
 export function gatewayDefinitions(): CustomResourceDefinition[] {
-  return [gatewayHttpRoutes(), gatewayGrpcRoutes()];
+  return [gatewayHttpRoutes(), gatewayGrpcRoutes(), gatewayTlsRoutes(), gatewayTcpRoutes()];
 }
 
 const POLL_MS = 50;

@@ -139,6 +139,40 @@ export function gatewayGrpcRoutes(): CustomResourceDefinition {
   });
 }
 
+export function gatewayTlsRoutes(): CustomResourceDefinition {
+  return streamRoutes("TLSRoute", "tlsroutes", { hostnames: hostnames() });
+}
+
+export function gatewayTcpRoutes(): CustomResourceDefinition {
+  return streamRoutes("TCPRoute", "tcproutes", {});
+}
+
+/** Routes of connections: their rules have backends and nothing else. */
+function streamRoutes(
+  kind: string,
+  plural: string,
+  more: Readonly<Record<string, Schema>>,
+): CustomResourceDefinition {
+  const rule = object({
+    name: bounded(1, 253, SUBDOMAIN),
+    backendRefs: list(object(backendRef()), { minItems: 1, maxItems: 16 }),
+  });
+  const spec = object({
+    ...more,
+    parentRefs: parentRefs(GATEWAY),
+    "rules*": list(rule, { minItems: 1, maxItems: 16 }),
+  });
+  const schema = root(spec, { status: routeStatus(GATEWAY) });
+  return definition({
+    group: GATEWAY,
+    kind,
+    plural,
+    categories: ["gateway-api"],
+    annotations: GATEWAY_ANNOTATIONS,
+    versions: [version("v1alpha2", { schema, columns: [AGE], hasStatus: true, isStored: true })],
+  });
+}
+
 /** A real API server takes kinds of `k8s.io` groups only with the place where they were agreed on. */
 const GATEWAY_ANNOTATIONS = {
   "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/2997",
@@ -204,18 +238,18 @@ function filterList(types: readonly string[], bodies: Readonly<Record<string, Sc
 }
 
 function backendRefs(filters: Schema): Schema {
-  return list(
-    object({
-      group: bounded(0, 253, GROUP, { default: "" }),
-      kind: bounded(1, 63, KIND, { default: "Service" }),
-      "name*": bounded(1, 253),
-      namespace: bounded(1, 63, LABEL),
-      port: portNumber(),
-      weight: integer("int32", { minimum: 0, maximum: 1_000_000, default: 1 }),
-      filters,
-    }),
-    { maxItems: 16 },
-  );
+  return list(object({ ...backendRef(), filters }), { maxItems: 16 });
+}
+
+function backendRef(): Readonly<Record<string, Schema>> {
+  return {
+    group: bounded(0, 253, GROUP, { default: "" }),
+    kind: bounded(1, 63, KIND, { default: "Service" }),
+    "name*": bounded(1, 253),
+    namespace: bounded(1, 63, LABEL),
+    port: portNumber(),
+    weight: integer("int32", { minimum: 0, maximum: 1_000_000, default: 1 }),
+  };
 }
 
 function parentRef(group: string): Schema {

@@ -121,6 +121,7 @@ function randomService(random: Random): ServiceRecord {
     ports: random(5) === 0 ? [] : [{ name: "http", port: 80 }],
     isTrafficLocal: random(3) === 0,
     opaquePorts: random(3) === 0 ? parsePortSet("80") : PortSet.EMPTY,
+    mergesRoutes: false,
     remoteCluster: undefined,
     remoteService: undefined,
   };

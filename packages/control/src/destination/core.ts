@@ -393,9 +393,10 @@ function serviceProfile(
       found === undefined
         ? undefined
         : { kind: found.kind, namespace: found.namespace, name: found.name },
-    routes: rules.routes,
+    // A profile with neither leaves proxies to the policy API.
+    routes: service.mergesRoutes ? [] : rules.routes,
     budget: rules.budget,
-    overrides: rules.overrides.map(({ authority, weight }) => ({
+    overrides: (service.mergesRoutes ? [] : rules.overrides).map(({ authority, weight }) => ({
       authority: /:\d+$/.test(authority) ? authority : `${authority}:${port}`,
       weight,
     })),

@@ -511,3 +511,24 @@ test("a cluster IP that changes hands ends the streams that asked for it", async
   await using again = open(`${ip}:80`);
   assert.equal((await again.next())?.fullyQualifiedName, "");
 });
+
+test("a Service that merges its routes leaves its profile's to the policy API, back and forth", async () => {
+  const ns = await TestNamespace.create(host.kube, "merged");
+  await ns.service("web", { ports: [{ port: 80 }] });
+  const name = "web.merged.svc.cluster.local";
+  const dstOverrides = [{ authority: name, weight: 1 }];
+  await serviceProfile("merged", name, { routes: [ROUTE], dstOverrides });
+  const { stream } = await openWhen(`${name}:80`, ({ routes }) => routes.length === 1);
+  await using _ = stream;
+  const merge = async (value: string | null): Promise<void> => {
+    const body = { metadata: { annotations: { "config.heddle.dev/route-merge": value } } };
+    const ref = { namespace: "merged", name: "web" };
+    await host.kube.patch(SERVICES, ref, { type: "merge", body });
+  };
+  await merge("true");
+  const merged = await stream.next();
+  assert.deepEqual([merged?.routes, merged?.dstOverrides], [[], []]);
+  assert.equal(merged?.fullyQualifiedName, name);
+  await merge(null);
+  assert.equal((await stream.next())?.routes.length, 1);
+});

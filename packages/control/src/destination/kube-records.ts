@@ -10,6 +10,7 @@ import type {
 } from "@heddle/kube/types/core";
 import type { ExternalWorkload, Server, ServiceProfile } from "@heddle/kube/types/linkerd";
 import type { KubeObject } from "@heddle/kube/types/meta";
+import { mergesRoutes } from "../route-merge.ts";
 import { type PortSet, parsePortSet } from "./port-set.ts";
 import { parseProfileRules } from "./profile-rules.ts";
 import type {
@@ -44,6 +45,7 @@ export function serviceRecord(service: Service, defaults: PortSet): ServiceRecor
     ports,
     isTrafficLocal: spec?.internalTrafficPolicy === "Local",
     opaquePorts: opaquePorts(service, defaults, ports),
+    mergesRoutes: mergesRoutes(service.metadata.annotations),
     remoteCluster: labels["multicluster.linkerd.io/remote-discovery"],
     remoteService: labels["multicluster.linkerd.io/remote-service"],
   };

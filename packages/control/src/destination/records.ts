@@ -13,6 +13,8 @@ export interface ServiceRecord {
   readonly isTrafficLocal: boolean;
   /** By annotation; the cluster's default set without one. */
   readonly opaquePorts: PortSet;
+  /** Whether the policy API says what its ServiceProfile says, merged with its routes. */
+  readonly mergesRoutes: boolean;
   /** The cluster that really has the Service, by label. */
   readonly remoteCluster: string | undefined;
   readonly remoteService: string | undefined;

@@ -12,6 +12,7 @@ import {
   NETWORK_AUTHENTICATIONS,
   SERVER_AUTHORIZATIONS,
   SERVERS,
+  SERVICE_PROFILES,
 } from "@heddle/kube/types/linkerd";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
 import {
@@ -23,7 +24,7 @@ import type { WatchMetricFamilies } from "@heddle/kube/watch-metrics";
 import type { InboundIndex } from "./inbound/core.ts";
 import type { OutboundIndex } from "./outbound/core.ts";
 import { GATEWAY_GROUP, identityOf, POLICY_GROUP } from "./refs.ts";
-import { TCP_ROUTES, TLS_ROUTES } from "./resources.ts";
+import { TCP_ROUTES, TLS_ROUTES, versionsOf } from "./resources.ts";
 import type { StatusIndex } from "./status/core.ts";
 
 export interface PolicyIndexes {
@@ -39,6 +40,8 @@ export interface PolicyFeedOptions {
   readonly clock: Clock;
   readonly watchMetrics: WatchMetricFamilies;
   readonly onBug: (error: unknown) => void;
+  /** How long until a kind that was not there is looked for again. */
+  readonly absentRetryMs?: number | undefined;
 }
 
 /** What to do with an object of one kind. */
@@ -53,7 +56,7 @@ const MESHED_PODS = "linkerd.io/control-plane-ns";
 /** Watches all that the indexes are made of. Owns the watches. */
 export class PolicyFeed implements AsyncDisposable {
   readonly #options: PolicyFeedOptions;
-  readonly #informers: Informer<never>[] = [];
+  readonly #informers = new Map<string, Informer<never>>();
   readonly #syncing: Promise<void>[] = [];
   #isSynced = false;
 
@@ -79,8 +82,16 @@ export class PolicyFeed implements AsyncDisposable {
     return this.#isSynced;
   }
 
+  /** All versions of a kind; first the one that is read, which is one that the server has. */
+  versionsOf(of: Resource<KubeObject>): readonly Resource<KubeObject>[] {
+    const all = versionsOf(of);
+    const read = this.#informers.get(nameOf(of))?.version;
+    if (read === undefined) return all;
+    return [read, ...all.filter(({ version }) => version !== read.version)];
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#informers.map((informer) => informer.close()));
+    await Promise.all([...this.#informers.values()].map((informer) => informer.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -235,6 +246,16 @@ export class PolicyFeed implements AsyncDisposable {
         status.deleteService(namespace, name);
       },
     });
+    this.#watch(SERVICE_PROFILES, {
+      set: (profile) => {
+        outbound.setServiceProfile(profile);
+        status.setServiceProfile(profile);
+      },
+      delete: (namespace, name) => {
+        outbound.deleteServiceProfile(namespace, name);
+        status.deleteServiceProfile(namespace, name);
+      },
+    });
     this.#watch(EGRESS_NETWORKS, {
       set: (network) => {
         outbound.setEgressNetwork(network);
@@ -252,8 +273,8 @@ export class PolicyFeed implements AsyncDisposable {
     taker: Taker<T>,
     labelSelector?: string,
   ): void {
-    const { client, log, clock, watchMetrics, onBug } = this.#options;
-    const name = resource.group === "" ? resource.plural : `${resource.plural}.${resource.group}`;
+    const { client, log, clock, watchMetrics, onBug, absentRetryMs } = this.#options;
+    const name = nameOf(resource);
     const informer = new Informer<T>({
       client,
       resource,
@@ -262,6 +283,8 @@ export class PolicyFeed implements AsyncDisposable {
       labelSelector,
       // A kind that is not installed has no objects; it may come later.
       isOptional: resource.group !== "",
+      otherVersions: versionsOf(resource).slice(1),
+      ...(absentRetryMs === undefined ? {} : { absentRetryMs }),
       keeps: "versions",
       metrics: watchMetrics.of(`policy/${name}`),
     });
@@ -278,7 +301,11 @@ export class PolicyFeed implements AsyncDisposable {
       }
     });
     informer.start(onBug);
-    this.#informers.push(informer as unknown as Informer<never>);
+    this.#informers.set(name, informer as unknown as Informer<never>);
     this.#syncing.push(informer.store.synced);
   }
+}
+
+function nameOf({ group, plural }: Resource<KubeObject>): string {
+  return group === "" ? plural : `${plural}.${group}`;
 }

@@ -49,6 +49,8 @@ export interface PolicyOptions {
   /** Told when a watch has died of a bug: what it fed goes stale, the process should end. */
   readonly onBug?: (error: unknown) => void;
   readonly signal?: AbortSignal;
+  /** How long until a kind that was not there is looked for again; 30 s if not given. */
+  readonly absentRetryMs?: number;
 }
 
 export interface PolicyRole extends AsyncDisposable {
@@ -67,8 +69,19 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
   );
   const flush = new Coalesced(() => cells.flush());
   const { inbound, outbound } = newIndexes(options, cells);
-  const status = new StatusIndex(options.clusterNetworks, () => sweep.schedule());
-  const controller = new StatusController({ client, index: status, log, clock, metrics });
+  const status = new StatusIndex(
+    options.clusterNetworks,
+    () => sweep.schedule(),
+    options.clusterDomain,
+  );
+  const controller = new StatusController({
+    client,
+    index: status,
+    log,
+    clock,
+    metrics,
+    versionsOf: (of) => feed.versionsOf(of),
+  });
   const sweep = new Coalesced(() => controller.sweep());
   const feed = new PolicyFeed({
     client,
@@ -77,6 +90,7 @@ export async function startPolicy(options: PolicyOptions): Promise<PolicyRole> {
     clock,
     watchMetrics: options.watchMetrics ?? new WatchMetricFamilies(metrics, clock),
     onBug,
+    absentRetryMs: options.absentRetryMs,
   });
   const answers = {
     inbound,

@@ -4,14 +4,7 @@ import { systemClock } from "@heddle/base/clock";
 import { Log } from "@heddle/base/log";
 import { Registry } from "@heddle/base/metrics";
 import type { KubeClient } from "@heddle/kube/client";
-import { hasReason } from "@heddle/kube/errors";
-import {
-  CUSTOM_RESOURCE_DEFINITIONS,
-  NAMESPACES,
-  PODS,
-  SERVICES,
-  type Service,
-} from "@heddle/kube/types/core";
+import { NAMESPACES, PODS, SERVICES, type Service } from "@heddle/kube/types/core";
 import { EGRESS_NETWORKS, type EgressNetwork } from "@heddle/kube/types/linkerd";
 import type { Condition, KubeObject, Resource } from "@heddle/kube/types/meta";
 import type { Route, RouteParentStatus } from "@heddle/kube/types/routes";
@@ -19,7 +12,6 @@ import { ipv4, parseIp, parseNetworks } from "@heddle/model/network";
 import { type CallOptions, GrpcClient } from "@heddle/net/grpc/client";
 import { GrpcServer } from "@heddle/net/grpc/server";
 import type { HttpService } from "@heddle/net/http";
-import { definition, version } from "../crds/definition.ts";
 import { installDefinitions } from "../crds/install.ts";
 import { type PolicyOptions, type PolicyRole, startPolicy } from "./main.ts";
 import { parsePortSet } from "./port-set.ts";
@@ -85,7 +77,6 @@ export class PolicyMesh implements AsyncDisposable {
     const store = parts.use(await kit.ApiStore.start({ serviceCidr: "10.43.0.0/16" }));
     await store.client.create(NAMESPACES, { metadata: { name: "linkerd" } });
     await installDefinitions(store.client);
-    await defineStreamRoutes(store.client);
     const server = new GrpcServer();
     const metrics = new Registry();
     const role = parts.use(
@@ -341,35 +332,4 @@ export class Watch<T> implements AsyncDisposable {
       this.#wake = undefined;
     }
   }
-}
-
-/** A store may keep its definitions from one test to the next. */
-/** Routes of the experimental channel are not among those that we install. */
-export async function defineStreamRoutes(client: KubeClient): Promise<void> {
-  await define(client, experimentalRoute("TLSRoute", "tlsroutes"));
-  await define(client, experimentalRoute("TCPRoute", "tcproutes"));
-}
-
-async function define(client: KubeClient, wanted: ReturnType<typeof definition>): Promise<void> {
-  try {
-    await client.create(CUSTOM_RESOURCE_DEFINITIONS, wanted);
-  } catch (error) {
-    if (!hasReason(error, "AlreadyExists")) throw error;
-  }
-}
-
-function experimentalRoute(kind: string, plural: string): ReturnType<typeof definition> {
-  const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true } as const;
-  const schema = { type: "object", properties: { spec: open, status: open } } as const;
-  const versions = [
-    version("v1alpha2", { schema: schema as never, isStored: true, hasStatus: true }),
-  ];
-  return definition({
-    group: "gateway.networking.k8s.io",
-    kind,
-    plural,
-    // As the API server wants it of groups that are Kubernetes' own.
-    annotations: { "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api" },
-    versions,
-  });
 }

@@ -11,7 +11,6 @@ import { startControl } from "../../main.ts";
 import { controlSettings } from "../../testing/control-host.ts";
 import { createWebhookCertificate, installValidators } from "../../webhook/install.ts";
 import { TCP_ROUTES } from "../resources.ts";
-import { defineStreamRoutes } from "../test-mesh.ts";
 
 const PATIENCE_MS = 30_000;
 
@@ -26,7 +25,6 @@ export async function startValidators(store: {
   await using parts = new AsyncDisposableStack();
   const { client } = store;
   await installDefinitions(client);
-  await defineStreamRoutes(client);
   const folder = mkdtempSync(join(tmpdir(), "heddle-validators-"));
   parts.defer(() => rmSync(folder, { recursive: true, force: true }));
   const caPem = await createWebhookCertificate(folder, "127.0.0.1", systemClock);
@@ -54,7 +52,7 @@ async function untilAsked(client: KubeClient): Promise<void> {
   const dryRun = true;
   const routes = [{ name: "r", condition: {} }];
   const attempts = [
-    () => client.create(TCP_ROUTES, { metadata, spec: {} }, { dryRun }),
+    () => client.create(TCP_ROUTES, { metadata, spec: { rules: [{}, {}] } }, { dryRun }),
     () => client.create(SERVICE_PROFILES, { metadata, spec: { routes } }, { dryRun }),
   ];
   const deadline = performance.now() + PATIENCE_MS;

@@ -2,6 +2,7 @@ import type { BackendRef } from "@heddle/kube/types/routes";
 import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import type { SocketAddress } from "@heddle/model/socket-address";
+import type { ProfileOverride, ProfileRoute } from "../../destination/profile-rules.ts";
 import type {
   GrpcCondition,
   LoadBias,
@@ -11,6 +12,7 @@ import type {
 } from "../annotations.ts";
 import { POLICY_GROUP, refersTo } from "../refs.ts";
 import { type FilterSpec, filterOf } from "../route-spec.ts";
+import { mergeRoutes } from "./merge.ts";
 import type {
   Distribution,
   Meta,
@@ -39,6 +41,16 @@ export interface Parent {
   /** Undefined for a Service that is not there. */
   readonly settings: TrafficSettings | undefined;
   readonly appProtocol: AppProtocol | undefined;
+  /** What a Service's ServiceProfile says, where it is merged with the rest. */
+  readonly profile?: MergedProfile | undefined;
+}
+
+export interface MergedProfile {
+  readonly namespace: string;
+  readonly routes: readonly ProfileRoute[];
+  /** They stand in for the Service itself. */
+  readonly overrides: readonly ProfileOverride[];
+  readonly onVoid: (route: string, problem: string) => void;
 }
 
 /** Attached to the parent for these clients, oldest first. */
@@ -152,8 +164,10 @@ class Builder {
   #http({ http }: ParentRoutes): OutboundHttpRoute[] {
     const { settings } = this.#parent;
     const routes = http.map((route) => this.#route(route, settings?.httpRetry));
-    if (this.#parent.kind === "Service" && routes.length > 0) return routes;
-    return [...routes, this.#defaultRoute("http", ANY_PATH, settings?.httpRetry)];
+    const isWhole = this.#parent.kind === "Service" && routes.length > 0;
+    if (!isWhole) routes.push(this.#defaultRoute("http", ANY_PATH, settings?.httpRetry));
+    const { profile } = this.#parent;
+    return profile === undefined ? routes : mergeRoutes(routes, profile.routes, profile);
   }
 
   #grpc({ grpc }: ParentRoutes): OutboundGrpcRoute[] {
@@ -216,7 +230,7 @@ class Builder {
     const rule = {
       ...PLAIN_RULE,
       matches: [match],
-      distribution: { kind: "first", backends: [this.#ownBackend()] } as const,
+      distribution: this.#ownDistribution(),
       forbidden: !this.#parent.isAllowed,
       timeouts: settings?.timeouts,
       retry,
@@ -229,7 +243,7 @@ class Builder {
       ...PLAIN_RULE,
       matches: [],
       forbidden: !this.#parent.isAllowed,
-      distribution: { kind: "first", backends: [this.#ownBackend()] } as const,
+      distribution: this.#ownDistribution(),
     };
     return { meta: this.#defaultMeta("opaq", protocol), hosts: [], rules: [rule] };
   }
@@ -241,11 +255,38 @@ class Builder {
   }
 
   #distribution<M, C>(rule: AttachedRule<M, C>, bias: LoadBias | undefined): Distribution {
-    if (rule.backendRefs.length === 0) return { kind: "first", backends: [this.#ownBackend()] };
-    const backends = rule.backendRefs.map((ref) => this.#backend(ref, bias));
-    if (backends.some(({ weight }) => weight > 0)) return { kind: "random", backends };
-    // Proxies cannot draw from weights that are all zero; and nobody shall get the traffic.
-    return { kind: "first", backends: [failing("every backend of the route has weight 0", 1)] };
+    if (rule.backendRefs.length === 0) return this.#ownDistribution();
+    return weighted(rule.backendRefs.map((ref) => this.#backend(ref, bias)));
+  }
+
+  /** Where requests go that no route sends elsewhere. */
+  #ownDistribution(): Distribution {
+    const { profile, port } = this.#parent;
+    const overrides = profile?.overrides ?? [];
+    if (overrides.length === 0) return { kind: "first", backends: [this.#ownBackend()] };
+    return weighted(overrides.map((override) => this.#override(override, port)));
+  }
+
+  #override({ authority, weight }: ProfileOverride, ownPort: number): RouteBackend {
+    const [, host = authority, port] = /^(.*?)(?::(\d+))?$/.exec(authority) ?? [];
+    const path = `${host}:${port ?? ownPort}`;
+    const bare = host.replace(/\.+$/, "");
+    const suffix = `.svc.${this.#around.clusterDomain}`;
+    const [name, namespace, ...rest] = bare.slice(0, -suffix.length).split(".");
+    const isService = bare.endsWith(suffix) && name && namespace && rest.length === 0;
+    const meta: Meta = isService
+      ? {
+          kind: "resource",
+          group: "core",
+          resource: "Service",
+          namespace,
+          name,
+          port: Number(port ?? ownPort),
+        }
+      : { kind: "default", name: "profile" };
+    const { settings, appProtocol } = this.#parent;
+    const bias = appProtocol === "opaque" ? undefined : settings?.loadBias;
+    return { ...balancer(meta, path, bias), weight };
   }
 
   /** Traffic goes where it was going. */
@@ -319,6 +360,12 @@ class Builder {
   #path(namespace: string, name: string, port: number): string {
     return `${name}.${namespace}.svc.${this.#around.clusterDomain}:${port}`;
   }
+}
+
+function weighted(backends: readonly RouteBackend[]): Distribution {
+  if (backends.some(({ weight }) => weight > 0)) return { kind: "random", backends };
+  // Proxies cannot draw from weights that are all zero; and nobody shall get the traffic.
+  return { kind: "first", backends: [failing("every backend of the route has weight 0", 1)] };
 }
 
 function parentMeta({ kind, namespace, name, port }: Parent): Meta {

@@ -1,18 +1,25 @@
 import type { Service } from "@heddle/kube/types/core";
-import type { EgressNetwork } from "@heddle/kube/types/linkerd";
+import type { EgressNetwork, ServiceProfile } from "@heddle/kube/types/linkerd";
 import type { KubeObject } from "@heddle/kube/types/meta";
 import type { GrpcRoute, HttpRoute, Route } from "@heddle/kube/types/routes";
 import { formatIp, type IpNetwork } from "@heddle/model/network";
 import type { GrpcMatch } from "@heddle/model/route/grpc-routes";
 import type { HttpMatch } from "@heddle/model/route/http-routes";
 import { formatSocketAddress, type SocketAddress } from "@heddle/model/socket-address";
+import { type ProfileRules, parseProfileRules } from "../../destination/profile-rules.ts";
 import type { GrpcCondition, StatusRange } from "../annotations.ts";
 import type { Dependency } from "../cells.ts";
 import { byAge, byText, GATEWAY_GROUP, identityOf } from "../refs.ts";
 import { newGrpcMatchOf, newHttpMatchOf } from "../route-spec.ts";
 import { Entries, type OnUnreadable, readObject } from "../store.ts";
 import { Attachments } from "./attachments.ts";
-import { buildPolicy, fallbackPolicy, type Parent, undefinedPortPolicy } from "./build.ts";
+import {
+  buildPolicy,
+  fallbackPolicy,
+  type MergedProfile,
+  type Parent,
+  undefinedPortPolicy,
+} from "./build.ts";
 import { type OutboundEgress, outboundEgressOf, selectEgress } from "./egress.ts";
 import type { OutboundPolicy } from "./policy.ts";
 import {
@@ -80,6 +87,8 @@ export class OutboundIndex {
   readonly #grpc: Attachments<GrpcMatch, GrpcCondition>;
   readonly #tls: Attachments<never, never>;
   readonly #tcp: Attachments<never, never>;
+  readonly #profiles = new Entries<ProfileRules>();
+  readonly #voidTold = new WeakMap<ProfileRules, Set<string>>();
 
   constructor(config: OutboundConfig, events: OutboundEvents) {
     this.#config = config;
@@ -174,6 +183,20 @@ export class OutboundIndex {
 
   deleteTcpRoute(namespace: string, name: string): void {
     this.#tcp.delete(GATEWAY_GROUP, namespace, name);
+  }
+
+  /** One that cannot be read leaves what was read last, as in the answers of `GetProfile`. */
+  setServiceProfile(profile: ServiceProfile): void {
+    const { namespace, name } = identityOf(profile);
+    const rules = this.#read("ServiceProfile", profile, ({ spec }) => parseProfileRules(spec));
+    if (rules === undefined) return;
+    this.#profiles.set(namespace, name, rules);
+    this.#events.touched(profileFact(namespace, name));
+  }
+
+  deleteServiceProfile(namespace: string, name: string): void {
+    if (this.#profiles.delete(namespace, name) === undefined) return;
+    this.#events.touched(profileFact(namespace, name));
   }
 
   /** Cluster addresses known, and Services. */
@@ -273,8 +296,40 @@ export class OutboundIndex {
       isAllowed: true,
       settings: service?.settings,
       appProtocol: stated ?? (opaquePorts.has(port) ? "opaque" : undefined),
+      profile:
+        service?.mergesRoutes === true
+          ? this.#mergedProfile(service, clientNamespace, track)
+          : undefined,
     };
     return this.#build(parent, clientNamespace, track);
+  }
+
+  /** The client's own before the Service's. */
+  #mergedProfile(
+    service: OutboundService,
+    clientNamespace: string,
+    track: (fact: Dependency) => void,
+  ): MergedProfile | undefined {
+    const name = `${service.name}.${service.namespace}.svc.${this.#config.clusterDomain}`;
+    for (const namespace of new Set([clientNamespace, service.namespace])) {
+      track(profileFact(namespace, name));
+      const rules = this.#profiles.get(namespace, name);
+      if (rules === undefined) continue;
+      const { routes, overrides } = rules;
+      const onVoid = (route: string, problem: string): void =>
+        this.#tellVoid(rules, `${namespace}/${name}`, `${route}: ${problem}`);
+      return { namespace, routes, overrides, onVoid };
+    }
+    return undefined;
+  }
+
+  /** Once: policies are made for each namespace of clients, and with each change. */
+  #tellVoid(rules: ProfileRules, ref: string, problem: string): void {
+    const told = this.#voidTold.get(rules) ?? new Set();
+    this.#voidTold.set(rules, told);
+    if (told.has(problem)) return;
+    told.add(problem);
+    this.#events.unreadable("ServiceProfile", ref, problem);
   }
 
   #egressPolicy(
@@ -362,6 +417,10 @@ export function keyOfDestination(destination: Destination): string {
 
 function ipFact(ip: string): Dependency {
   return `ip:${ip}`;
+}
+
+function profileFact(namespace: string, name: string): Dependency {
+  return `profile:${namespace}/${name}`;
 }
 
 function serviceFact(namespace: string, name: string): Dependency {

@@ -1,5 +1,6 @@
 import type { Service } from "@heddle/kube/types/core";
 import { formatIp, parseIp } from "@heddle/model/network";
+import { mergesRoutes } from "../../route-merge.ts";
 import {
   type OnBadAnnotation,
   parseTrafficSettings,
@@ -18,6 +19,8 @@ export interface OutboundService {
   /** Every port, with its protocol if it states one. */
   readonly ports: ReadonlyMap<number, AppProtocol | undefined>;
   readonly settings: TrafficSettings;
+  /** Whether its ServiceProfile, its annotations and its routes hold together. */
+  readonly mergesRoutes: boolean;
 }
 
 export function outboundServiceOf(service: Service, onBad: OnBadAnnotation): OutboundService {
@@ -35,6 +38,7 @@ export function outboundServiceOf(service: Service, onBad: OnBadAnnotation): Out
       (spec.ports ?? []).map(({ port, appProtocol }) => [port, appProtocolOf(appProtocol)]),
     ),
     settings: parseTrafficSettings(service.metadata.annotations ?? {}, onBad),
+    mergesRoutes: mergesRoutes(service.metadata.annotations),
   };
 }
 

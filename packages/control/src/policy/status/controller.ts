@@ -7,7 +7,7 @@ import { Slots } from "@heddle/base/slots";
 import type { KubeClient } from "@heddle/kube/client";
 import { ChangeQueue, runController } from "@heddle/kube/controller";
 import { hasReason } from "@heddle/kube/errors";
-import { apiVersionOf } from "@heddle/kube/types/meta";
+import { apiVersionOf, type KubeObject, type Resource } from "@heddle/kube/types/meta";
 import { STATUS_RESOURCES } from "../resources.ts";
 import type { StatusIndex } from "./core.ts";
 import { parseKey, type StatusChange, type StatusKey, type StatusKind, textOfKey } from "./keys.ts";
@@ -30,6 +30,8 @@ export interface StatusOptions {
   readonly clock: Clock;
   readonly metrics: Registry;
   readonly sweepMs?: number;
+  /** The versions of a kind that may be written to, likeliest first. */
+  readonly versionsOf: (of: Resource<KubeObject>) => readonly Resource<KubeObject>[];
 }
 
 /** Writes the statuses that are not what they should be, while it leads. */
@@ -148,7 +150,7 @@ export class StatusController {
   }
 
   async #write(text: string, signal: AbortSignal): Promise<void> {
-    const { client, clock } = this.#options;
+    const { clock } = this.#options;
     this.#metrics.dequeues.inc();
     const key = parseKey(text);
     const change = this.#change(key);
@@ -158,27 +160,10 @@ export class StatusController {
       return;
     }
     if (this.#written.has(text) && this.#written.get(text) === change.resourceVersion) return;
-    const resource = STATUS_RESOURCES[key.kind];
-    const body = {
-      apiVersion: apiVersionOf(resource),
-      kind: resource.kind,
-      // The version makes it fail rather than undo what another controller has just written.
-      metadata: { name: key.name, resourceVersion: change.resourceVersion },
-      status: change.status,
-    };
     const startedMs = clock.nowMs();
     const timeout = AbortSignal.timeout(PATCH_TIMEOUT_MS);
     try {
-      await client.patch(
-        resource,
-        { namespace: key.namespace, name: key.name },
-        { type: "merge", body },
-        {
-          subresource: "status",
-          fieldManager: FIELD_MANAGER,
-          signal: AbortSignal.any([signal, timeout]),
-        },
-      );
+      await this.#patch(key, change, AbortSignal.any([signal, timeout]));
     } catch (error) {
       if (timeout.aborted) this.#metrics.timeouts.inc();
       throw error;
@@ -186,6 +171,34 @@ export class StatusController {
     this.#written.set(text, change.resourceVersion);
     this.#metrics.patches.inc();
     this.#metrics.seconds.observe((clock.nowMs() - startedMs) / 1_000);
+  }
+
+  /** A version may go while what was read in it stays: then the next one takes the status. */
+  async #patch(key: StatusKey, change: StatusChange, signal: AbortSignal): Promise<void> {
+    const { client, versionsOf } = this.#options;
+    let absent: unknown;
+    for (const resource of versionsOf(STATUS_RESOURCES[key.kind])) {
+      const body = {
+        apiVersion: apiVersionOf(resource),
+        kind: resource.kind,
+        // The version makes it fail rather than undo what another controller has just written.
+        metadata: { name: key.name, resourceVersion: change.resourceVersion },
+        status: change.status,
+      };
+      try {
+        await client.patch(
+          resource,
+          { namespace: key.namespace, name: key.name },
+          { type: "merge", body },
+          { subresource: "status", fieldManager: FIELD_MANAGER, signal },
+        );
+        return;
+      } catch (error) {
+        if (!hasReason(error, "NotFound")) throw error;
+        absent ??= error;
+      }
+    }
+    throw absent;
   }
 }
 

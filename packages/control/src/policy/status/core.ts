@@ -5,6 +5,7 @@ import type {
   ExternalWorkload,
   HttpLocalRateLimitPolicy,
   Server,
+  ServiceProfile,
 } from "@heddle/kube/types/linkerd";
 import type { KubeObject } from "@heddle/kube/types/meta";
 import type { Route } from "@heddle/kube/types/routes";
@@ -28,6 +29,7 @@ import { Parents } from "./parents.ts";
 import { RouteStatuses } from "./routes.ts";
 import { ServerMatches } from "./server-matches.ts";
 import { ServerStatuses } from "./servers.ts";
+import { Shadows } from "./shadows.ts";
 
 /**
  * What the statuses of routes and policies should be, given what there is. Fed objects, asked for
@@ -41,11 +43,16 @@ export class StatusIndex {
   readonly #parents: Parents;
   readonly #networks: NetworkStatuses;
   readonly #limits: LimitStatuses;
+  readonly #shadows: Shadows;
   readonly #routes: RouteStatuses;
   readonly #authorizations: AuthorizationStatuses;
 
   /** @param changed - Told after each event: some status may be wrong now. */
-  constructor(clusterNetworks: readonly IpNetwork[], changed: () => void = () => {}) {
+  constructor(
+    clusterNetworks: readonly IpNetwork[],
+    changed: () => void = () => {},
+    clusterDomain: string = "cluster.local",
+  ) {
     this.#changed = changed;
     const touched = (fact: string): void => this.#dependents.touch(fact);
     this.#matches = new ServerMatches((namespace, name) => {
@@ -56,7 +63,8 @@ export class StatusIndex {
     this.#parents = new Parents(this.#matches, touched);
     this.#networks = new NetworkStatuses(clusterNetworks);
     this.#limits = new LimitStatuses(this.#matches, touched);
-    this.#routes = new RouteStatuses(this.#parents, touched);
+    this.#shadows = new Shadows(clusterDomain, touched);
+    this.#routes = new RouteStatuses(this.#parents, this.#shadows, touched);
     this.#authorizations = new AuthorizationStatuses(this.#matches, this.#routes, touched);
   }
 
@@ -96,11 +104,23 @@ export class StatusIndex {
 
   setService(service: Service): void {
     this.#parents.setService(service);
+    this.#shadows.setService(service);
     this.#changed();
   }
 
   deleteService(namespace: string, name: string): void {
     this.#parents.deleteService(namespace, name);
+    this.#shadows.deleteService(namespace, name);
+    this.#changed();
+  }
+
+  setServiceProfile(profile: ServiceProfile): void {
+    this.#shadows.setProfile(profile);
+    this.#changed();
+  }
+
+  deleteServiceProfile(namespace: string, name: string): void {
+    this.#shadows.deleteProfile(namespace, name);
     this.#changed();
   }
 

@@ -124,7 +124,15 @@ test("with Linkerd's own definitions, which have no such statuses, none is writt
   const stop = new AbortController();
   const log = Log.silent();
   const clock = systemClock;
-  const controller = new StatusController({ client, index, log, clock, metrics, sweepMs: 20 });
+  const controller = new StatusController({
+    client,
+    index,
+    log,
+    clock,
+    metrics,
+    sweepMs: 20,
+    versionsOf: (of) => [of],
+  });
   const leading = controller.lead(stop.signal);
   parts.defer(async () => {
     stop.abort();

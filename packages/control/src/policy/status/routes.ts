@@ -13,6 +13,7 @@ import {
   parentTargets,
   statusRef,
 } from "./parents.ts";
+import type { Shadows } from "./shadows.ts";
 
 /** Of the routes on one parent only those of the first kind in this list hold. */
 const ROUTE_KINDS = ["GRPCRoute", "HTTPRoute", "TLSRoute", "TCPRoute"] as const;
@@ -36,6 +37,7 @@ interface Known {
 /** What the statuses of routes should be. */
 export class RouteStatuses {
   readonly #parents: Parents;
+  readonly #shadows: Shadows;
   readonly #touched: (fact: string) => void;
   readonly #routes: Readonly<Record<RouteCollection, Entries<Known>>> = {
     "policy-http": new Entries(),
@@ -47,8 +49,9 @@ export class RouteStatuses {
   /** How many routes of each kind and namespace name a parent. */
   readonly #claims = new Map<string, number>();
 
-  constructor(parents: Parents, touched: (fact: string) => void) {
+  constructor(parents: Parents, shadows: Shadows, touched: (fact: string) => void) {
     this.#parents = parents;
+    this.#shadows = shadows;
     this.#touched = touched;
   }
 
@@ -122,6 +125,8 @@ export class RouteStatuses {
       const conditions = [this.#acceptance(kind, route, parent)];
       if (parent.kind !== "Server") conditions.push(this.#resolution(route, parent));
       if (ignored.length > 0) conditions.push(partlyVoid(ignored));
+      const shadowed = this.#shadow(kind, route, parent);
+      if (shadowed !== undefined) conditions.push(shadowed);
       return {
         controllerName: CONTROLLER_NAME,
         parentRef: statusRef(parent),
@@ -160,6 +165,13 @@ export class RouteStatuses {
     return this.#isConflicted(kind, own, parent)
       ? notAccepted("RouteReasonConflicted", "")
       : accepted();
+  }
+
+  /** Of a route of requests whose parent's clients go by a ServiceProfile. */
+  #shadow(kind: RouteKind, route: Route<unknown>, parent: ParentTarget): Condition | undefined {
+    const isOfRequests = kind === "HTTPRoute" || kind === "GRPCRoute";
+    if (!isOfRequests || parent.kind !== "Service") return undefined;
+    return this.#shadows.condition(parent.namespace, parent.name, identityOf(route).namespace);
   }
 
   /** Routes of third namespaces are for their own clients only: they take nothing from others. */

@@ -1,3 +1,4 @@
+import { ROUTE_MERGE } from "../../route-merge.ts";
 import { type Annotations, OPAQUE_PORTS, parseTrafficSettings } from "../annotations.ts";
 
 const RETRY_AND_TIMEOUT = [
@@ -27,6 +28,7 @@ const OF_NETWORKS: readonly string[] = [
 
 const OF_SERVICES: readonly string[] = [
   ...OF_NETWORKS,
+  ROUTE_MERGE,
   ...["penalize-failures", "load-biaser-penalty", "load-biaser-max-retry-after"].map(
     (name) => `balancer.alpha.linkerd.io/${name}`,
   ),

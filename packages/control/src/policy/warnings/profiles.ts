@@ -1,18 +1,16 @@
 import { SERVICES } from "@heddle/kube/types/core";
 import type { RequestMatchSpec, ServiceProfile } from "@heddle/kube/types/linkerd";
 import { GATEWAY_HTTP_ROUTES, POLICY_HTTP_ROUTES } from "@heddle/kube/types/routes";
+import { type ProfileRules, parseProfileRules } from "../../destination/profile-rules.ts";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import type { Annotations } from "../annotations.ts";
+import { mergeRoutes } from "../outbound/merge.ts";
 import { PatternBudget } from "../pattern-budget.ts";
 import { refersTo } from "../refs.ts";
 import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 type Spec = ServiceProfile["spec"];
-
-/** Whether proxies go by such a profile, and no longer by routes and annotations. */
-export function goesFirst(spec: Spec): boolean {
-  return (spec?.routes ?? []).length > 0 || (spec?.dstOverrides ?? []).length > 0;
-}
 
 /** Annotations of a Service that say nothing where a profile goes first. */
 export function shadowedIn(annotations: Annotations): string[] {
@@ -39,6 +37,10 @@ export async function warnOfProfile(
     warn(`metadata.name: Service ${name} is not in ${namespace} yet`);
     return;
   }
+  if (mergesRoutes(service.metadata.annotations)) {
+    warnOfVoidRoutes(spec, warn);
+    return;
+  }
   if (!goesFirst(spec)) return;
   const shadowed = shadowedIn(service.metadata.annotations ?? {});
   if (shadowed.length > 0) {
@@ -59,6 +61,30 @@ export async function warnOfProfile(
       );
     }
   }
+}
+
+/** Of what no route can say, where profile and routes are merged. */
+function warnOfVoidRoutes(spec: Spec, warn: Warn): void {
+  let rules: ProfileRules;
+  try {
+    rules = parseProfileRules(spec);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    warn(`spec: ${error.message}: the profile is not used`);
+    return;
+  }
+  const everything = { matches: [], filters: [], forbidden: false, allowL5dRequestHeaders: false };
+  const rule = {
+    ...everything,
+    distribution: { kind: "empty" } as const,
+    timeouts: undefined,
+    retry: undefined,
+  };
+  const meta = { kind: "default", name: "http" } as const;
+  mergeRoutes([{ meta, hosts: [], rules: [rule] }], rules.routes, {
+    namespace: "",
+    onVoid: (route, problem) => warn(`spec.routes: ${route} cannot be merged: ${problem}`),
+  });
 }
 
 function warnOfPatterns(spec: Spec, warn: Warn): void {

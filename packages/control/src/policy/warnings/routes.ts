@@ -2,9 +2,9 @@ import { SERVICES, type Service } from "@heddle/kube/types/core";
 import { EGRESS_NETWORKS, SERVERS, SERVICE_PROFILES } from "@heddle/kube/types/linkerd";
 import type { ParentRef, Route } from "@heddle/kube/types/routes";
 import { parseIp } from "@heddle/model/network";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import { POLICY_GROUP, refersTo } from "../refs.ts";
 import { filterOf } from "../route-spec.ts";
-import { goesFirst } from "./profiles.ts";
 import type { Subject, Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -92,6 +92,8 @@ async function warnOfProfile(
   around: Surroundings,
   warn: Warn,
 ): Promise<void> {
+  const parent = await around.find(SERVICES, at.namespace, service);
+  if (mergesRoutes(parent?.metadata.annotations)) return;
   const name = `${service}.${at.namespace}.svc.${at.clusterDomain}`;
   // A client's own namespace may have a profile too, for its clients.
   for (const namespace of new Set([at.namespace, at.subject.namespace])) {

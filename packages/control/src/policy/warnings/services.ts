@@ -1,9 +1,10 @@
 import { SERVICE_PROFILES } from "@heddle/kube/types/linkerd";
 import type { AdmissionHandler } from "../../webhook/review.ts";
+import { goesFirst, mergesRoutes } from "../../route-merge.ts";
 import { anyObject, texts } from "../admission/shape.ts";
 import type { Annotations } from "../annotations.ts";
 import { annotationWarnings } from "./annotations.ts";
-import { goesFirst, shadowedIn } from "./profiles.ts";
+import { shadowedIn } from "./profiles.ts";
 import type { Warn } from "./subject.ts";
 import type { Surroundings } from "./surroundings.ts";
 import type { Warnings } from "./warnings.ts";
@@ -32,7 +33,7 @@ async function warnOfService(
 ): Promise<void> {
   annotationWarnings("Service", annotations).forEach(warn);
   const shadowed = shadowedIn(annotations);
-  if (shadowed.length === 0) return;
+  if (shadowed.length === 0 || mergesRoutes(annotations)) return;
   const profile = await around.find(SERVICE_PROFILES, namespace, host);
   if (profile === undefined || !goesFirst(profile.spec)) return;
   warn(`metadata.annotations: the ServiceProfile ${host} goes before ${shadowed.join(", ")}`);

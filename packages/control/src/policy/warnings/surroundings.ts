@@ -1,6 +1,7 @@
 import type { KubeClient } from "@heddle/kube/client";
 import { hasReason } from "@heddle/kube/errors";
 import type { KubeObject, Resource } from "@heddle/kube/types/meta";
+import { versionsOf } from "../resources.ts";
 
 /** What there is around an object under review. Each answer costs a question to the API. */
 export interface Surroundings {
@@ -48,8 +49,7 @@ export class ApiSurroundings implements Surroundings {
     const key = `${of.group}/${of.plural}/${namespace}/${name}`;
     const known = this.#found.get(key);
     if (known !== undefined) return known as Promise<T | undefined>;
-    this.#count();
-    const asked = this.#client.find(of, { namespace, name }, { signal: this.#signal });
+    const asked = this.#find(of, namespace, name);
     this.#found.set(key, asked);
     return asked;
   }
@@ -59,16 +59,32 @@ export class ApiSurroundings implements Surroundings {
     namespace: string,
     labelSelector?: string,
   ): Promise<readonly T[]> {
-    this.#count();
     const page = { limit: MAX_LISTED, enough: MAX_LISTED };
-    try {
-      const options = { namespace, labelSelector, ...page, signal: this.#signal };
-      return (await this.#client.list(of, options)).items;
-    } catch (error) {
-      // A kind that is not installed.
-      if (hasReason(error, "NotFound")) return [];
-      throw error;
+    for (const version of versionsOf(of)) {
+      this.#count();
+      try {
+        const options = { namespace, labelSelector, ...page, signal: this.#signal };
+        return (await this.#client.list(version, options)).items;
+      } catch (error) {
+        if (!hasReason(error, "NotFound")) throw error;
+      }
     }
+    // A kind that is not installed.
+    return [];
+  }
+
+  /** What is not there in one version may be so because that version is not. */
+  async #find<T extends KubeObject>(
+    of: Resource<T>,
+    namespace: string,
+    name: string,
+  ): Promise<T | undefined> {
+    for (const version of versionsOf(of)) {
+      this.#count();
+      const found = await this.#client.find(version, { namespace, name }, { signal: this.#signal });
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   #count(): void {

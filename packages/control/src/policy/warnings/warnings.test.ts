@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { KubeClient } from "@heddle/kube/client";
-import { PODS, SERVICES } from "@heddle/kube/types/core";
+import { CUSTOM_RESOURCE_DEFINITIONS, PODS, SERVICES } from "@heddle/kube/types/core";
 import {
   AUTHORIZATION_POLICIES,
   EGRESS_NETWORKS,
@@ -184,6 +185,23 @@ test("annotations and routes that a ServiceProfile shadows are told, from both s
   ]);
 });
 
+test("where profile and routes are merged none shadows another: only what cannot be is told", async () => {
+  const ns = await TestNamespace.create(client, "warn-merge");
+  const annotations = { "config.heddle.dev/route-merge": "true", "retry.linkerd.io/http": "5xx" };
+  const metadata = { name: "web", namespace: ns.name, annotations };
+  await client.create(SERVICES, { metadata, spec: { ports: [{ port: 80 }] } });
+  const name = `web.${ns.name}.svc.cluster.local`;
+  const routes = [
+    { name: "good", condition: { method: "GET" } },
+    { name: "bad", condition: { all: [{ not: { method: "GET" } }] } },
+  ];
+  assert.deepEqual(await warned(SERVICE_PROFILES, ns, { routes }, { name }), [
+    "spec.routes: bad cannot be merged: a route cannot say `not`",
+  ]);
+  const parentRefs = [{ group: "core", kind: "Service", name: "web", port: 80 }];
+  assert.deepEqual(await warned(POLICY_HTTP_ROUTES, ns, { parentRefs, rules: [{}] }), []);
+});
+
 test("annotations that do nothing, but nearly or elsewhere would, are told", async () => {
   const ns = await TestNamespace.create(client, "warn-annotation");
   const about = (annotations: object) =>
@@ -221,7 +239,32 @@ test("a filter that no proxy has, and an authorization of nobody, are taken with
   ]);
 });
 
+/** Definitions of TLSRoute as a Gateway API newer than ours might have them, until disposed. */
+async function newerTlsRoutes(): Promise<AsyncDisposable> {
+  const name = "tlsroutes.gateway.networking.k8s.io";
+  const before = (await client.get(CUSTOM_RESOURCE_DEFINITIONS, { name })).spec.versions;
+  const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  const schema = { openAPIV3Schema: { type: "object", properties: { spec: open } } };
+  const versions = before.map((version) => ({ ...version, schema }));
+  const put = async (all: readonly object[]): Promise<void> => {
+    const body = { spec: { versions: all } };
+    await client.patch(CUSTOM_RESOURCE_DEFINITIONS, { name }, { type: "merge", body });
+  };
+  await put(versions);
+  const metadata = { name: "probe", namespace: "default" };
+  const probe = { metadata, spec: { rules: [{}], newer: true } };
+  // A real API server takes up a definition some time after it was written.
+  for (const deadline = performance.now() + 30_000; ; ) {
+    const made = await client.create(TLS_ROUTES, probe, { dryRun: true });
+    if ("newer" in made.spec) break;
+    if (performance.now() > deadline) throw new Error("waited in vain for the definition");
+    await sleep(20);
+  }
+  return { [Symbol.asyncDispose]: () => put(before) };
+}
+
 test("fields that are newer than we are are told, and a spec that cannot be read", async () => {
+  await using _ = await newerTlsRoutes();
   const ns = await TestNamespace.create(client, "warn-newer");
   await ns.service("web", { ports: [{ port: 80 }] });
   const parentRefs = [{ group: "core", kind: "Service", name: "web", port: 80, mode: "x" }];
