@@ -38,7 +38,7 @@ disable_apparmor = true
 disable_hugetlb_controller = true
 tolerate_missing_hugetlb_controller = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "@@/cni-bin"
 conf_dir = "@@/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"
@@ -111,6 +111,7 @@ function kubelet(folder: string, cgroup: string): object {
     // Pods are few and the test waits for each: look often.
     nodeStatusUpdateFrequency: "5s",
     syncFrequency: "5s",
+    volumeStatsAggPeriod: "5s",
     serializeImagePulls: false,
     // Images cannot be pulled again, and a disk that is nearly full is no reason to evict a test.
     imageMinimumGCAge: "240h",
