@@ -9,7 +9,7 @@ import { TestCa } from "@heddle/testkit/ca";
 import { writeImages } from "../../scripts/images.ts";
 import { ROOT } from "../../scripts/test-suites.ts";
 import type { Daemon } from "./daemon.ts";
-import { type Ended, output } from "./ended.ts";
+import { type Ended, ended, output } from "./ended.ts";
 import { newNodeFolder } from "./leftovers.ts";
 import { type KubeNode, startKubeNode } from "./node.ts";
 import { OUTSIDE_IP } from "./node-config.ts";
@@ -19,6 +19,8 @@ import { ARCHITECTURE } from "./test-images.ts";
 export const NEVER: AbortSignal = new AbortController().signal;
 
 const WAIT = "--timeout=120s";
+
+const CONTROL_PLANE = ["linkerd-identity", "linkerd-destination", "linkerd-proxy-injector"];
 
 /** A node on which our control plane runs, from our own chart and our own images. */
 export class MeshNode implements AsyncDisposable {
@@ -60,6 +62,11 @@ export class MeshNode implements AsyncDisposable {
     return this.#node.kubeconfigPath;
   }
 
+  /** Where the node keeps its pod networks' configuration and plugins. */
+  get cni(): KubeNode["cni"] {
+    return this.#node.cni;
+  }
+
   /** Runs a program in the node's network to its end. @returns what it printed. */
   exec(program: readonly string[]): Promise<string> {
     return this.#node.exec(program);
@@ -75,6 +82,12 @@ export class MeshNode implements AsyncDisposable {
     return this.#node.importImages(archives);
   }
 
+  /** Makes one more of our images, and gives it to the node. */
+  async addImage(name: string): Promise<void> {
+    const options = { architectures: [ARCHITECTURE], names: [name], folder: this.#folder };
+    await this.importImages(await writeImages(options));
+  }
+
   /** Starts a program in the node's network; it ends with the node. */
   start(name: string, program: readonly string[]): Daemon {
     return this.#node.start(name, program);
@@ -82,8 +95,12 @@ export class MeshNode implements AsyncDisposable {
 
   /** `heddle …`, with our kubeconfig. @returns what it printed. */
   heddle(...args: readonly string[]): Promise<string> {
-    const env = { ...process.env, KUBECONFIG: this.#node.kubeconfigPath };
-    return output([join(ROOT, "heddle"), ...args], { env });
+    return output([join(ROOT, "heddle"), ...args], { env: this.#env() });
+  }
+
+  /** The same, for what may fail. */
+  heddleEnded(...args: readonly string[]): Promise<Ended> {
+    return ended([join(ROOT, "heddle"), ...args], { env: this.#env() });
   }
 
   /** `heddle install`, applied, until all of it is available; with the Gateway API's routes. */
@@ -102,6 +119,12 @@ export class MeshNode implements AsyncDisposable {
     await this.kubectl(["apply", "-f", "-"], await this.heddle("install", ...flags));
     const wanted = ["wait", "--for=condition=Available", "deployment", "--all", WAIT];
     await this.kubectl(["-n", "linkerd", ...wanted]);
+  }
+
+  /** `heddle upgrade`, applied, until all of the new release runs and nothing of the old. */
+  async upgradeControlPlane(...flags: readonly string[]): Promise<void> {
+    await this.kubectl(["apply", "-f", "-"], await this.heddle("upgrade", ...flags));
+    await this.ready("linkerd", ...CONTROL_PLANE);
   }
 
   /** A server that is not in the cluster. @returns when it listens. */
@@ -186,6 +209,10 @@ export class MeshNode implements AsyncDisposable {
       if (line === undefined) throw new Error("no line of its metrics fits");
       return line;
     });
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    return { ...process.env, KUBECONFIG: this.#node.kubeconfigPath };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

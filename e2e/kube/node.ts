@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
@@ -41,6 +49,8 @@ const PROGRAMS = ["conntrack", "containerd", "ctr", "ip", "iptables", "nsenter",
 export interface KubeNode extends AsyncDisposable {
   /** An administrator's, for programs of this machine. */
   readonly kubeconfigPath: string;
+  /** Where the node keeps its pod networks' configuration and plugins, for somebody to add to. */
+  readonly cni: { readonly conf: string; readonly bin: string };
   /**
    * Runs a program on the node to its end, where `kubectl` and `ctr` know whom to talk to.
    *
@@ -84,6 +94,8 @@ export async function startKubeNode(): Promise<KubeNode> {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
+  const cni = { conf: join(folder, "cni"), bin: join(folder, "cni-bin") };
+  linkPlugins(cni.bin);
   await writePki(join(folder, "pki"), "https://127.0.0.1:6443", NODE);
   const namespaces = parts.use(await Namespaces.start(logs));
   for (const command of preparation(folder)) namespaces.run(command);
@@ -118,6 +130,7 @@ export async function startKubeNode(): Promise<KubeNode> {
   const all = parts.move();
   return {
     kubeconfigPath,
+    cni,
     exec,
     ended: (program, input = "") => ended(inside(program), { input }),
     reach: async (host, port) => all.use(await Passage.open(gatePath, host, port)).address,
@@ -126,6 +139,13 @@ export async function startKubeNode(): Promise<KubeNode> {
     importImages,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
+}
+
+/** The machine's plugins by name, in a folder where more can be put without touching the machine's. */
+function linkPlugins(folder: string): void {
+  const installed = dirname(CNI_PLUGIN);
+  mkdirSync(folder);
+  for (const name of readdirSync(installed)) symlinkSync(join(installed, name), join(folder, name));
 }
 
 type Run = (name: string, command: readonly string[]) => Daemon;
