@@ -12,7 +12,9 @@ import { protocolTests } from "./kube/pods/protocols.ts";
 import { rolloutTests } from "./kube/pods/rollouts.ts";
 import { routingTests } from "./kube/pods/routing.ts";
 import { ruleTests } from "./kube/pods/rules.ts";
+import { settingTests } from "./kube/pods/settings.ts";
 import { streamTests } from "./kube/pods/streams.ts";
+import { upgradeTests } from "./kube/pods/upgrades.ts";
 import { wayTests } from "./kube/pods/ways.ts";
 
 const skip = nodeProblem();
@@ -39,6 +41,7 @@ function mesh(): MeshNode {
 basicTests(mesh, skip);
 commandTests(mesh, () => beforehand!, skip);
 injectionTests(mesh, skip);
+settingTests(mesh, skip);
 ruleTests(mesh, skip);
 routingTests(mesh, skip);
 protocolTests(mesh, skip);
@@ -49,3 +52,5 @@ streamTests(mesh, skip);
 rolloutTests(mesh, skip);
 healingTests(mesh, skip);
 prometheusTests(mesh, skip);
+// Nothing is as before after these.
+upgradeTests(mesh, skip);

@@ -11,14 +11,14 @@ import { ROOT } from "../../scripts/test-suites.ts";
 import type { Daemon } from "./daemon.ts";
 import { type Ended, ended, output } from "./ended.ts";
 import { newNodeFolder } from "./leftovers.ts";
-import { type KubeNode, startKubeNode } from "./node.ts";
+import { type KubeNode, type NodeOptions, startKubeNode } from "./node.ts";
 import { OUTSIDE_IP } from "./node-config.ts";
 import { ARCHITECTURE } from "./test-images.ts";
 
 /** What is waited for comes, or the file's own time is over. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
-const WAIT = "--timeout=120s";
+const WAIT = "--timeout=300s";
 
 const CONTROL_PLANE = ["linkerd-identity", "linkerd-destination", "linkerd-proxy-injector"];
 
@@ -43,13 +43,13 @@ export class MeshNode implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  static async start(): Promise<MeshNode> {
+  static async start(options: NodeOptions = {}): Promise<MeshNode> {
     await using parts = new AsyncDisposableStack();
     const folder = newNodeFolder();
     parts.defer(() => rmSync(folder, { recursive: true, force: true }));
     const names = ["proxy", "control"];
     const archives = await writeImages({ architectures: [ARCHITECTURE], names, folder });
-    const node = parts.use(await startKubeNode());
+    const node = parts.use(await startKubeNode(options));
     await node.importImages(archives);
     const cluster = loadKubeconfig({ paths: [node.kubeconfigPath] });
     const client = parts.use(new KubeClient({ cluster }));
@@ -96,6 +96,11 @@ export class MeshNode implements AsyncDisposable {
   /** `heddle …`, with our kubeconfig. @returns what it printed. */
   heddle(...args: readonly string[]): Promise<string> {
     return output([join(ROOT, "heddle"), ...args], { env: this.#env() });
+  }
+
+  /** The same, with something to read. */
+  heddleWith(input: string, ...args: readonly string[]): Promise<string> {
+    return output([join(ROOT, "heddle"), ...args], { env: this.#env(), input });
   }
 
   /** The same, for what may fail. */
