@@ -11,11 +11,12 @@ const REPLICAS = 20;
 
 /**
  * Asks without end, 20 times a second, on one connection that is kept and on new ones; each answer's
- * status is a line of a file. A status of 000 is no answer.
+ * status is a line of a file, with what the proxy says if it answered itself. A status of 000 is no
+ * answer.
  */
 const LOAD = `
 ask() {
-  curl -s --max-time 10 --rate 20/s -o /dev/null -w '%{stderr}%{http_code}\\n' "$@" \
+  curl -s --max-time 10 --rate 20/s -o /dev/null -w '%{stderr}%{http_code} %header{l5d-proxy-error}\\n' "$@" \
     'http://web.${AT}.svc.cluster.local/[1-1000000]'
 }
 ask 2>/tmp/kept &
@@ -34,10 +35,11 @@ export function rolloutTests(mesh: () => MeshNode, skip: string | false): void {
   /** How many answers of each status there were. */
   const answers = async (file: string): Promise<Readonly<Record<string, number>>> => {
     const { out } = await mesh().run(AT, "load", ["sh", "-c", `sort ${file} | uniq -c`]);
-    const lines = out.trim().split("\n");
-    return Object.fromEntries(
-      lines.map((line) => line.trim().split(" ")).map(([n, status]) => [status, Number(n)]),
-    );
+    const lines = out
+      .trim()
+      .split("\n")
+      .map((line) => /^ *(\d+) (.*?) *$/.exec(line)!);
+    return Object.fromEntries(lines.map(([, count, said]) => [said, Number(count)]));
   };
   /** @returns when this many more have been answered than there were, all of them with 200. */
   const more = (count: number, than: Readonly<Record<string, number>> = {}): Promise<void> =>
