@@ -37,6 +37,7 @@ const NEEDS: readonly Need[] = [
   { program: CNI_PLUGIN, debian: "containernetworking-plugins", what: "pods' networks" },
   { program: "conntrack", debian: "conntrack", what: "Services of pods" },
   { program: "modprobe", debian: "kmod", what: "Services of pods" },
+  { program: "prometheus", debian: "prometheus", what: "a foreign reader of metrics" },
   { program: EMULATOR, debian: "qemu-user-static", what: "images for arm64" },
 ];
 

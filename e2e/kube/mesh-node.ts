@@ -9,16 +9,18 @@ import { TestCa } from "@heddle/testkit/ca";
 import { writeImages } from "../../scripts/images.ts";
 import { ROOT } from "../../scripts/test-suites.ts";
 import type { Daemon } from "./daemon.ts";
-import { type Ended, output } from "./ended.ts";
+import { type Ended, ended, output } from "./ended.ts";
 import { newNodeFolder } from "./leftovers.ts";
-import { type KubeNode, startKubeNode } from "./node.ts";
+import { type KubeNode, type NodeOptions, startKubeNode } from "./node.ts";
 import { OUTSIDE_IP } from "./node-config.ts";
 import { ARCHITECTURE } from "./test-images.ts";
 
 /** What is waited for comes, or the file's own time is over. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
-const WAIT = "--timeout=120s";
+const WAIT = "--timeout=300s";
+
+const CONTROL_PLANE = ["linkerd-identity", "linkerd-destination", "linkerd-proxy-injector"];
 
 /** A node on which our control plane runs, from our own chart and our own images. */
 export class MeshNode implements AsyncDisposable {
@@ -41,13 +43,13 @@ export class MeshNode implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  static async start(): Promise<MeshNode> {
+  static async start(options: NodeOptions = {}): Promise<MeshNode> {
     await using parts = new AsyncDisposableStack();
     const folder = newNodeFolder();
     parts.defer(() => rmSync(folder, { recursive: true, force: true }));
     const names = ["proxy", "control"];
     const archives = await writeImages({ architectures: [ARCHITECTURE], names, folder });
-    const node = parts.use(await startKubeNode());
+    const node = parts.use(await startKubeNode(options));
     await node.importImages(archives);
     const cluster = loadKubeconfig({ paths: [node.kubeconfigPath] });
     const client = parts.use(new KubeClient({ cluster }));
@@ -58,6 +60,11 @@ export class MeshNode implements AsyncDisposable {
   /** An administrator's, for programs of this machine. */
   get kubeconfigPath(): string {
     return this.#node.kubeconfigPath;
+  }
+
+  /** Where the node keeps its pod networks' configuration and plugins. */
+  get cni(): KubeNode["cni"] {
+    return this.#node.cni;
   }
 
   /** Runs a program in the node's network to its end. @returns what it printed. */
@@ -75,6 +82,12 @@ export class MeshNode implements AsyncDisposable {
     return this.#node.importImages(archives);
   }
 
+  /** Makes one more of our images, and gives it to the node. */
+  async addImage(name: string): Promise<void> {
+    const options = { architectures: [ARCHITECTURE], names: [name], folder: this.#folder };
+    await this.importImages(await writeImages(options));
+  }
+
   /** Starts a program in the node's network; it ends with the node. */
   start(name: string, program: readonly string[]): Daemon {
     return this.#node.start(name, program);
@@ -82,8 +95,17 @@ export class MeshNode implements AsyncDisposable {
 
   /** `heddle …`, with our kubeconfig. @returns what it printed. */
   heddle(...args: readonly string[]): Promise<string> {
-    const env = { ...process.env, KUBECONFIG: this.#node.kubeconfigPath };
-    return output([join(ROOT, "heddle"), ...args], { env });
+    return output([join(ROOT, "heddle"), ...args], { env: this.#env() });
+  }
+
+  /** The same, with something to read. */
+  heddleWith(input: string, ...args: readonly string[]): Promise<string> {
+    return output([join(ROOT, "heddle"), ...args], { env: this.#env(), input });
+  }
+
+  /** The same, for what may fail. */
+  heddleEnded(...args: readonly string[]): Promise<Ended> {
+    return ended([join(ROOT, "heddle"), ...args], { env: this.#env() });
   }
 
   /** `heddle install`, applied, until all of it is available; with the Gateway API's routes. */
@@ -102,6 +124,12 @@ export class MeshNode implements AsyncDisposable {
     await this.kubectl(["apply", "-f", "-"], await this.heddle("install", ...flags));
     const wanted = ["wait", "--for=condition=Available", "deployment", "--all", WAIT];
     await this.kubectl(["-n", "linkerd", ...wanted]);
+  }
+
+  /** `heddle upgrade`, applied, until all of the new release runs and nothing of the old. */
+  async upgradeControlPlane(...flags: readonly string[]): Promise<void> {
+    await this.kubectl(["apply", "-f", "-"], await this.heddle("upgrade", ...flags));
+    await this.ready("linkerd", ...CONTROL_PLANE);
   }
 
   /** A server that is not in the cluster. @returns when it listens. */
@@ -186,6 +214,10 @@ export class MeshNode implements AsyncDisposable {
       if (line === undefined) throw new Error("no line of its metrics fits");
       return line;
     });
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    return { ...process.env, KUBECONFIG: this.#node.kubeconfigPath };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,11 @@
 /** What the parts of a node are told. All take JSON where their documentation says YAML. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-export const NODE = { name: "node1", ip: "172.30.0.1" } as const;
+export const NODE = { name: "node1", ip: "172.30.0.1", ip6: "fd30::1" } as const;
+
+/** Whether nodes, pods and Services have addresses of both families. */
+export const HAS_IPV6: boolean = existsSync("/proc/net/if_inet6");
 
 /** Somewhere that is no network of the cluster; the node answers there. */
 export const OUTSIDE_IP = "198.51.100.1";
@@ -10,9 +14,23 @@ export const OUTSIDE_IP = "198.51.100.1";
 export const PAUSE_IMAGE = "images.test/pause:1";
 export const COREDNS_IMAGE = "images.test/coredns:1";
 
-const POD_NETWORK = "10.244.0.0/16";
-const NODE_PODS = "10.244.0.0/24";
+const POD_NETWORKS = ["10.244.0.0/16", "fd44::/56"] as const;
+const NODE_PODS = ["10.244.0.0/24", "fd44::/64"] as const;
+const SERVICE_NETWORKS = ["10.96.0.0/16", "fd96::/112"] as const;
+const ANYWHERE = ["0.0.0.0/0", "::/0"] as const;
+
+/** Of IPv4 and IPv6, what is of a family that this machine has. */
+function families<T>(both: readonly [T, T]): readonly T[] {
+  return HAS_IPV6 ? both : both.slice(0, 1);
+}
+
+/** For flags. */
+export const SERVICE_CIDRS: string = families(SERVICE_NETWORKS).join(",");
+export const NODE_IPS: string = families([NODE.ip, NODE.ip6]).join(",");
 export const DNS_IP = "10.96.0.10";
+
+/** Under which clusters have their names unless they are told otherwise. */
+export const CLUSTER_DOMAIN = "cluster.local";
 
 /** In TOML, for containerd. `@@` stands for the node's folder. */
 const CONTAINERD = `
@@ -38,7 +56,7 @@ disable_apparmor = true
 disable_hugetlb_controller = true
 tolerate_missing_hugetlb_controller = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "@@/cni-bin"
 conf_dir = "@@/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"
@@ -50,11 +68,15 @@ SystemdCgroup = false
 `;
 
 /** The configuration files of a node, by their path below its folder. */
-export function nodeFiles(folder: string, cgroup: string): Readonly<Record<string, string>> {
+export function nodeFiles(
+  folder: string,
+  cgroup: string,
+  clusterDomain: string,
+): Readonly<Record<string, string>> {
   return {
     "containerd.toml": CONTAINERD.replaceAll("@@", folder),
     "cni/10-bridge.conflist": JSON.stringify(network(folder)),
-    "kubelet.json": JSON.stringify(kubelet(folder, cgroup)),
+    "kubelet.json": JSON.stringify(kubelet(folder, cgroup, clusterDomain)),
     "kube-proxy.json": JSON.stringify(kubeProxy(folder)),
     "resolv.conf": `nameserver ${DNS_IP}\n`,
   };
@@ -74,8 +96,8 @@ function network(folder: string): object {
         ipam: {
           type: "host-local",
           dataDir: join(folder, "ipam"),
-          ranges: [[{ subnet: NODE_PODS }]],
-          routes: [{ dst: "0.0.0.0/0" }],
+          ranges: families(NODE_PODS).map((subnet) => [{ subnet }]),
+          routes: families(ANYWHERE).map((dst) => ({ dst })),
         },
       },
       { type: "portmap", capabilities: { portMappings: true } },
@@ -83,7 +105,7 @@ function network(folder: string): object {
   };
 }
 
-function kubelet(folder: string, cgroup: string): object {
+function kubelet(folder: string, cgroup: string, clusterDomain: string): object {
   const pki = join(folder, "pki");
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -104,13 +126,14 @@ function kubelet(folder: string, cgroup: string): object {
     failCgroupV1: false,
     failSwapOn: false,
     enforceNodeAllocatable: [],
-    clusterDomain: "cluster.local",
+    clusterDomain,
     clusterDNS: [DNS_IP],
     resolvConf: join(folder, "resolv.conf"),
     registerNode: true,
     // Pods are few and the test waits for each: look often.
     nodeStatusUpdateFrequency: "5s",
     syncFrequency: "5s",
+    volumeStatsAggPeriod: "5s",
     serializeImagePulls: false,
     // Images cannot be pulled again, and a disk that is nearly full is no reason to evict a test.
     imageMinimumGCAge: "240h",
@@ -132,7 +155,7 @@ function kubeProxy(folder: string): object {
     kind: "KubeProxyConfiguration",
     mode: "iptables",
     clientConnection: { kubeconfig: join(folder, "pki", "proxy.kubeconfig") },
-    clusterCIDR: POD_NETWORK,
+    clusterCIDR: families(POD_NETWORKS).join(","),
     hostnameOverride: NODE.name,
     bindAddress: NODE.ip,
     healthzBindAddress: "127.0.0.1:10256",
@@ -143,20 +166,22 @@ function kubeProxy(folder: string): object {
   };
 }
 
-const COREFILE = `.:53 {
+function corefile(clusterDomain: string): string {
+  return `.:53 {
   errors
   health
   ready
   cache 5
-  kubernetes cluster.local in-addr.arpa ip6.arpa {
+  kubernetes ${clusterDomain} in-addr.arpa ip6.arpa {
     pods insecure
     ttl 5
   }
 }
 `;
+}
 
 /** The cluster's DNS, as `kubectl apply` takes it. */
-export function dnsManifest(): object {
+export function dnsManifest(clusterDomain: string): object {
   const metadata = { name: "coredns", namespace: "kube-system" };
   const labels = { "k8s-app": "kube-dns" };
   const read = ["list", "watch"];
@@ -185,7 +210,12 @@ export function dnsManifest(): object {
         },
         subjects: [{ kind: "ServiceAccount", ...metadata }],
       },
-      { apiVersion: "v1", kind: "ConfigMap", metadata, data: { Corefile: COREFILE } },
+      {
+        apiVersion: "v1",
+        kind: "ConfigMap",
+        metadata,
+        data: { Corefile: corefile(clusterDomain) },
+      },
       {
         apiVersion: "apps/v1",
         kind: "Deployment",

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { KubeClient } from "@heddle/kube/client";
 import { loadKubeconfig } from "@heddle/kube/kubeconfig";
@@ -19,7 +27,16 @@ import { type Ended, ended, output } from "./ended.ts";
 import { Passage } from "./gate.ts";
 import { newCgroup, newNodeFolder, removeCgroup, sweep } from "./leftovers.ts";
 import { Namespaces } from "./namespaces.ts";
-import { dnsManifest, NODE, nodeFiles, OUTSIDE_IP } from "./node-config.ts";
+import {
+  CLUSTER_DOMAIN,
+  dnsManifest,
+  HAS_IPV6,
+  NODE,
+  NODE_IPS,
+  nodeFiles,
+  OUTSIDE_IP,
+  SERVICE_CIDRS,
+} from "./node-config.ts";
 import { writePki } from "./pki.ts";
 import { writeTestImages } from "./test-images.ts";
 
@@ -41,6 +58,8 @@ const PROGRAMS = ["conntrack", "containerd", "ctr", "ip", "iptables", "nsenter",
 export interface KubeNode extends AsyncDisposable {
   /** An administrator's, for programs of this machine. */
   readonly kubeconfigPath: string;
+  /** Where the node keeps its pod networks' configuration and plugins, for somebody to add to. */
+  readonly cni: { readonly conf: string; readonly bin: string };
   /**
    * Runs a program on the node to its end, where `kubectl` and `ctr` know whom to talk to.
    *
@@ -58,6 +77,11 @@ export interface KubeNode extends AsyncDisposable {
   importImages(archives: readonly string[]): Promise<void>;
 }
 
+export interface NodeOptions {
+  /** Under which the cluster's names are; `cluster.local` if left out. */
+  readonly clusterDomain?: string;
+}
+
 /** Why no node can be had here, or false. For `test(…, { skip })`. */
 export function nodeProblem(): string | false {
   if (!isRoot()) return "needs root, to make namespaces";
@@ -71,7 +95,9 @@ export function nodeProblem(): string | false {
  * A real Kubernetes with one node that runs pods: containerd, kubelet, kube-proxy, DNS and all
  * controllers, in namespaces of their own. Needs root.
  */
-export async function startKubeNode(): Promise<KubeNode> {
+export async function startKubeNode({
+  clusterDomain = CLUSTER_DOMAIN,
+}: NodeOptions = {}): Promise<KubeNode> {
   sweep();
   await using parts = new AsyncDisposableStack();
   const folder = newNodeFolder();
@@ -80,10 +106,12 @@ export async function startKubeNode(): Promise<KubeNode> {
   parts.defer(() => removeCgroup(cgroup));
   const logs = join(folder, "log");
   mkdirSync(logs);
-  for (const [path, text] of Object.entries(nodeFiles(folder, cgroup))) {
+  for (const [path, text] of Object.entries(nodeFiles(folder, cgroup, clusterDomain))) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
+  const cni = { conf: join(folder, "cni"), bin: join(folder, "cni-bin") };
+  linkPlugins(cni.bin);
   await writePki(join(folder, "pki"), "https://127.0.0.1:6443", NODE);
   const namespaces = parts.use(await Namespaces.start(logs));
   for (const command of preparation(folder)) namespaces.run(command);
@@ -112,12 +140,13 @@ export async function startKubeNode(): Promise<KubeNode> {
   })();
   await Promise.all([startControlPlane(folder, kubeconfigPath, run), images]);
   await startKubelet(folder, kubeconfigPath, run);
-  await exec(["kubectl", "apply", "-f", "-"], JSON.stringify(dnsManifest()));
+  await exec(["kubectl", "apply", "-f", "-"], JSON.stringify(dnsManifest(clusterDomain)));
   // Everything in the namespaces ends at once, so that nothing holds on to what is taken away then.
   parts.defer(() => namespaces[Symbol.asyncDispose]());
   const all = parts.move();
   return {
     kubeconfigPath,
+    cni,
     exec,
     ended: (program, input = "") => ended(inside(program), { input }),
     reach: async (host, port) => all.use(await Passage.open(gatePath, host, port)).address,
@@ -128,7 +157,20 @@ export async function startKubeNode(): Promise<KubeNode> {
   };
 }
 
+/** The machine's plugins by name, in a folder where more can be put without touching the machine's. */
+function linkPlugins(folder: string): void {
+  const installed = dirname(CNI_PLUGIN);
+  mkdirSync(folder);
+  for (const name of readdirSync(installed)) symlinkSync(join(installed, name), join(folder, name));
+}
+
 type Run = (name: string, command: readonly string[]) => Daemon;
+
+const PREPARATION_OF_IPV6 = [
+  ["ip", "address", "add", `${NODE.ip6}/64`, "dev", "node0", "nodad"],
+  ["ip", "-6", "route", "add", "default", "dev", "node0"],
+  ["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"],
+];
 
 /** What must be so in the namespaces before anything starts there. */
 function preparation(folder: string): string[][] {
@@ -161,6 +203,7 @@ function preparation(folder: string): string[][] {
     // Addresses of Services need a route to be sent at all; kube-proxy's rules send them elsewhere.
     ["ip", "route", "add", "default", "dev", "node0"],
     ["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0"],
+    ...(HAS_IPV6 ? PREPARATION_OF_IPV6 : []),
   ];
 }
 
@@ -175,7 +218,7 @@ async function startControlPlane(folder: string, kubeconfigPath: string, run: Ru
       ...shared,
       "bind-address": "0.0.0.0",
       "advertise-address": NODE.ip,
-      "service-cluster-ip-range": "10.96.0.0/16",
+      "service-cluster-ip-range": SERVICE_CIDRS,
       "kubelet-certificate-authority": join(pki, "ca.crt"),
       "kubelet-client-certificate": join(pki, "admin.crt"),
       "kubelet-client-key": join(pki, "admin.key"),
@@ -208,7 +251,7 @@ async function startKubelet(folder: string, kubeconfigPath: string, run: Run): P
       config: join(folder, "kubelet.json"),
       kubeconfig: join(folder, "pki", "kubelet.kubeconfig"),
       "root-dir": join(folder, "kubelet"),
-      "node-ip": NODE.ip,
+      "node-ip": NODE_IPS,
       "hostname-override": NODE.name,
     }),
   );

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { PODS } from "@heddle/kube/types/core";
 import type { MeshNode } from "../mesh-node.ts";
 import { CURL_IMAGE } from "../test-images.ts";
-import { client, job, meshed, nginx, service } from "./objects.ts";
+import { client, job, meshed, nginx, type RunningPod, service } from "./objects.ts";
 
 /** The mesh by itself: control plane, sidecars, identities, probes. */
 export function basicTests(mesh: () => MeshNode, skip: string | false): void {
@@ -76,21 +76,4 @@ export function basicTests(mesh: () => MeshNode, skip: string | false): void {
       /^request_total\{direction="inbound".*tls="no_identity".*authz_name="probe"/,
     );
   });
-}
-
-interface ContainerStatus {
-  readonly name: string;
-  readonly image: string;
-  readonly ready: boolean;
-  readonly restartCount: number;
-  readonly state?: { readonly terminated?: { readonly exitCode: number } };
-}
-
-/** What a kubelet tells of a pod, and `Pod` leaves out. */
-interface RunningPod {
-  readonly metadata: { readonly name: string };
-  readonly status: {
-    readonly containerStatuses?: readonly ContainerStatus[];
-    readonly initContainerStatuses?: readonly ContainerStatus[];
-  };
 }

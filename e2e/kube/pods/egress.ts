@@ -45,13 +45,29 @@ export function egressTests(mesh: () => MeshNode, skip: string | false): void {
     return started;
   };
   /** What curl ends with, and the status and body that it got. */
-  const ask = async (url: string): Promise<{ code: number; out: string }> => {
+  const ask = async (url: string, method = "GET"): Promise<{ code: number; out: string }> => {
     const resolve = [80, 443].flatMap((port) => ["--resolve", `${HOST}:${port}:${OUTSIDE_IP}`]);
-    const flags = ["-sk", "--max-time", "5", "-w", "%{http_code}"];
+    const flags = ["-sk", "--max-time", "5", "-w", "%{http_code}", "-X", method];
     return await mesh().run(AT, "curl", ["curl", ...flags, ...resolve, url]);
   };
   const answers = (url: string, expected: string): Promise<void> =>
     eventually(url, NEVER, async () => assert.equal((await ask(url)).out, expected));
+
+  test("[ND10] HTTP and HTTPS leave where nothing is said of what leaves", { skip }, async () => {
+    await start();
+    for (const scheme of ["http", "https"]) {
+      for (const method of ["GET", "POST"]) {
+        const url = `${scheme}://${HOST}/`;
+        await eventually(`${method} ${url}`, NEVER, async () => {
+          assert.equal((await ask(url, method)).out, "outside\n200");
+        });
+      }
+    }
+    await mesh().metric(
+      await mesh().pod(AT, "curl"),
+      new RegExp(`^request_total\\{direction="outbound".*target_ip="${OUTSIDE_IP}"`),
+    );
+  });
 
   test("[E212] HTTP may leave where that is allowed", { skip }, async () => {
     await start();

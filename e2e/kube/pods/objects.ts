@@ -8,6 +8,10 @@ export interface AppOptions {
   readonly annotations?: Annotations;
   readonly labels?: Readonly<Record<string, string>>;
   readonly replicas?: number;
+  /** Of the container, over what it has anyway. */
+  readonly container?: Readonly<Record<string, unknown>>;
+  /** Of the pods, over what they have anyway. */
+  readonly pod?: Readonly<Record<string, unknown>>;
 }
 
 interface Container {
@@ -130,10 +134,37 @@ function app(namespace: string, name: string, options: AppOptions, container: Co
             serviceAccountName: name,
             // A test does not wait for programs that do not hear of their end.
             terminationGracePeriodSeconds: 1,
-            containers: [{ name, ...container }],
+            containers: [{ name, ...container, ...options.container }],
+            ...options.pod,
           },
         },
       },
     },
   ];
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly image: string;
+  readonly ready: boolean;
+  readonly restartCount: number;
+  /** Of the last start: `containerd://…`. */
+  readonly containerID?: string;
+  readonly state?: { readonly terminated?: Terminated };
+  /** How the start before the last ended. */
+  readonly lastState?: { readonly terminated?: Terminated };
+}
+
+interface Terminated {
+  readonly exitCode: number;
+  readonly reason?: string;
+}
+
+/** What a kubelet tells of a pod, and `Pod` leaves out. */
+export interface RunningPod {
+  readonly metadata: { readonly name: string };
+  readonly status: {
+    readonly containerStatuses?: readonly ContainerStatus[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+  };
 }

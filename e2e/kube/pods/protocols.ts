@@ -53,6 +53,7 @@ export function protocolTests(mesh: () => MeshNode, skip: string | false): void 
         ...nginx(AT, "web"),
         ...nginx(AT, "opaque", { annotations: OPAQUE }),
         ...nginx(AT, "plain", { annotations: PLAIN }),
+        ...nginx(AT, "said", { annotations: { ...PLAIN, ...OPAQUE } }),
         service(AT, "web"),
         service(AT, "opaque"),
         service(AT, "plain", [port], { annotations: OPAQUE }),
@@ -63,7 +64,7 @@ export function protocolTests(mesh: () => MeshNode, skip: string | false): void 
         ...client(AT, "curl"),
         ...client(AT, "direct"),
       );
-      await mesh().ready(AT, "web", "opaque", "plain", "curl", "direct");
+      await mesh().ready(AT, "web", "opaque", "plain", "said", "curl", "direct");
     })();
     return started;
   };
@@ -100,6 +101,24 @@ export function protocolTests(mesh: () => MeshNode, skip: string | false): void 
         await mesh().metrics(opaque),
         new RegExp(`^request_total\\{direction="inbound".*${id}`, "m"),
       );
+    });
+  }
+
+  for (const { title, to, counts } of [
+    // What a Service says is no word on connections that do not name it.
+    { title: "[ND27] opaque by the Service, to the pod: it is not", to: "web", counts: "http" },
+    { title: "[ND28] opaque by the pod, to a pod that is not meshed", to: "said", counts: "tcp" },
+  ] as const) {
+    test(title, { skip }, async () => {
+      await start();
+      const { status, metadata } = await mesh().pod(AT, to);
+      await ok("direct", status?.podIP ?? "");
+      const labels = `direction="outbound".*dst_pod="${metadata.name}"`;
+      const requests = new RegExp(`^request_total\\{${labels}`, "m");
+      const direct = await mesh().pod(AT, "direct");
+      await mesh().metric(direct, new RegExp(`^tcp_open_total\\{${labels}`));
+      const check = counts === "http" ? assert.match : assert.doesNotMatch;
+      check(await mesh().metrics(direct), requests);
     });
   }
 

@@ -2,9 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "@heddle/cli/mesh";
 import { type MeshNode, NEVER } from "../mesh-node.ts";
-import { client, meshed, nginx, PLAIN, service } from "./objects.ts";
+import { client, meshed, nginx, PLAIN, service, shell } from "./objects.ts";
 
 const AT = "ways";
+
+/** Is to be had in its own pod only. */
+const LOCAL_SERVER =
+  "mkdir /tmp/www && echo local >/tmp/www/index.html && exec busybox httpd -f -p 127.0.0.1:8080 -h /tmp/www";
 
 /** Which connections go through which proxies, and which are refused. */
 export function wayTests(mesh: () => MeshNode, skip: string | false): void {
@@ -23,8 +27,12 @@ export function wayTests(mesh: () => MeshNode, skip: string | false): void {
         ...client(AT, "curl"),
         ...client(AT, "named", { annotations: named }),
         ...client(AT, "plain", { annotations: PLAIN }),
+        ...shell(AT, "local", LOCAL_SERVER),
+        service(AT, "local", [{ port: 8080 }]),
+        service(AT, "profiled", [{ port: 80 }], { app: "web" }),
+        profile(AT, "profiled"),
       );
-      await mesh().ready(AT, "web", "skipped", "curl", "named", "plain");
+      await mesh().ready(AT, "web", "skipped", "curl", "named", "plain", "local");
     })();
     return started;
   };
@@ -70,12 +78,38 @@ export function wayTests(mesh: () => MeshNode, skip: string | false): void {
     assert.ok(code !== 0 || /[45]\d\d$/.test(out), out);
   });
 
-  test("[ND29] a port that the Service has not is refused", { skip }, async () => {
+  for (const { title, name } of [
+    { title: "[ND29] a port that the Service has not is refused", name: "web" },
+    {
+      title: "[ND30] a port that the Service has not is refused, with a profile too",
+      name: "profiled",
+    },
+  ]) {
+    test(title, { skip }, async () => {
+      await start();
+      await answers("curl", `http://${name}.${AT}.svc.cluster.local/`, "200");
+      const url = `http://${name}.${AT}.svc.cluster.local:8888/`;
+      const { code, out } = await mesh().run(AT, "curl", ["curl", "-s", "--max-time", "5", url]);
+      // Refused or broken off, and not given up waiting.
+      assert.ok([7, 52, 56].includes(code), `${code} ${out}`);
+    });
+  }
+
+  test("[ND18] what listens on loopback only is reached in its own pod, and by no other", {
+    skip,
+  }, async () => {
     await start();
-    const url = `http://web.${AT}.svc.cluster.local:8888/`;
-    const { code, out } = await mesh().run(AT, "curl", ["curl", "-s", "--max-time", "5", url]);
-    // Refused or broken off, and not given up waiting.
-    assert.ok([7, 52, 56].includes(code), `${code} ${out}`);
+    const own = await mesh().run(AT, "local", ["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]);
+    assert.deepEqual([own.code, own.out], [0, "local\n"]);
+    // The rules send what comes in to the proxy, which goes on to the pod's own address.
+    const { status } = await mesh().pod(AT, "local");
+    for (const host of [status?.podIP, `local.${AT}.svc.cluster.local`]) {
+      await answers("curl", `http://${host}:8080/`, "502");
+    }
+    await mesh().metric(
+      await mesh().pod(AT, "local"),
+      /^response_total\{direction="inbound".*target_port="8080".*status_code="502"/,
+    );
   });
 
   test("[ND16] labels of hosts stay empty where they are not wanted", { skip }, async () => {
@@ -94,4 +128,14 @@ export function wayTests(mesh: () => MeshNode, skip: string | false): void {
     const counted = `^outbound_http_route_request_statuses_total\\{.*parent_name="web".*hostname="${host}"`;
     await mesh().metric(named, new RegExp(counted));
   });
+}
+
+/** A profile that has a route, so that proxies go by it. */
+function profile(namespace: string, name: string): object {
+  return {
+    apiVersion: "linkerd.io/v1alpha2",
+    kind: "ServiceProfile",
+    metadata: { namespace, name: `${name}.${namespace}.svc.cluster.local` },
+    spec: { routes: [{ name: "all", condition: { pathRegex: "/.*" } }] },
+  };
 }

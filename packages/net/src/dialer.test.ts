@@ -80,3 +80,16 @@ async function fill(listener: Listener, waiting: Socket[]): Promise<MeshError> {
     }
   }
 }
+
+test("a connection that was answered in time counts, also where our loop stood still meanwhile", async () => {
+  const listener = await startListener({ at: ANY }, (socket) => socket.destroy());
+  const dialing = dial({ address: listener.address, timeoutMs: 20 });
+  // The kernel is asked to connect, and then nobody looks until the time is over.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  const until = performance.now() + 60;
+  while (performance.now() < until);
+  const [outcome] = await Promise.allSettled([dialing]);
+  await listener.close();
+  assert.equal(outcome.status, "fulfilled");
+  outcome.value.destroy();
+});

@@ -41,7 +41,11 @@ export function dial(options: DialOptions): Promise<Socket> {
     let socket: NodeSocket | undefined;
     const raw = connect(options, (count, bytes) => socket?.take(bytes, count) ?? false);
     options.dialled?.follow(raw);
-    const timer = setTimeout(() => fail(timeoutError(options)), options.timeoutMs);
+    let late: NodeJS.Immediate | undefined;
+    // After a pause of our own the loop runs its timers first: what has come in since counts too.
+    const timer = setTimeout(() => {
+      late = setImmediate(() => fail(timeoutError(options)));
+    }, options.timeoutMs);
     signal?.addEventListener("abort", onAbort);
     raw.on("error", onError);
     raw.on("close", onClose);
@@ -49,6 +53,7 @@ export function dial(options: DialOptions): Promise<Socket> {
 
     function settle(): void {
       clearTimeout(timer);
+      clearImmediate(late);
       signal?.removeEventListener("abort", onAbort);
       raw.off("error", onError);
       raw.off("close", onClose);
