@@ -26,6 +26,7 @@ export class MeshNode implements AsyncDisposable {
   /** Of our images. */
   readonly version: string = clientVersion();
   readonly #folder: string;
+  #outside: Promise<void> | undefined;
   readonly #node: KubeNode;
   readonly #parts: AsyncDisposableStack;
 
@@ -104,8 +105,13 @@ export class MeshNode implements AsyncDisposable {
     await this.kubectl(["-n", "linkerd", ...wanted]);
   }
 
-  /** A server that is not in the cluster. @returns when it listens. */
-  async startOutside(): Promise<void> {
+  /** A server that is not in the cluster, once. @returns when it listens. */
+  startOutside(): Promise<void> {
+    this.#outside ??= this.#startOutside();
+    return this.#outside;
+  }
+
+  async #startOutside(): Promise<void> {
     const leaf = await (await TestCa.root()).leaf({ sans: [{ dns: "outside.test" }] });
     const [certificate, key] = ["crt", "key"].map((end) => join(this.#folder, `outside.${end}`));
     writeFileSync(certificate!, leaf.pem);
