@@ -82,9 +82,10 @@ export async function watchResource<T extends KubeObject>(
       const wasListing = place.version === undefined;
       if (hasReason(error, ...PLACE_LOST)) place.version = undefined;
       if (settings.isOptional === true && hasReason(error, "NotFound")) {
-        if (!wasListing) continue;
-        settings.handler.onList([]);
-        delayMs = settings.absentRetryMs ?? 30_000;
+        if (wasListing) {
+          settings.handler.onList([]);
+          delayMs = settings.absentRetryMs ?? 30_000;
+        }
       } else {
         log?.warn("watch failed", { resource: resource.plural, error: messageOf(error) });
       }
