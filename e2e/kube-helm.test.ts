@@ -135,7 +135,9 @@ test("the real Helm installs, upgrades and uninstalls our charts on a real API s
   const { items } = await admin.list(CUSTOM_RESOURCE_DEFINITIONS, { labelSelector });
   assert.deepEqual(
     items.map(({ metadata }) => metadata.name),
-    ["grpcroutes", "httproutes"].map((name) => `${name}.gateway.networking.k8s.io`),
+    ["grpcroutes", "httproutes", "tcproutes", "tlsroutes"].map(
+      (name) => `${name}.gateway.networking.k8s.io`,
+    ),
   );
 });
 

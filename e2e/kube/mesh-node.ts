@@ -28,6 +28,7 @@ export class MeshNode implements AsyncDisposable {
   /** Of our images. */
   readonly version: string = clientVersion();
   readonly #folder: string;
+  #outside: Promise<void> | undefined;
   readonly #node: KubeNode;
   readonly #parts: AsyncDisposableStack;
 
@@ -132,8 +133,13 @@ export class MeshNode implements AsyncDisposable {
     await this.ready("linkerd", ...CONTROL_PLANE);
   }
 
-  /** A server that is not in the cluster. @returns when it listens. */
-  async startOutside(): Promise<void> {
+  /** A server that is not in the cluster, once. @returns when it listens. */
+  startOutside(): Promise<void> {
+    this.#outside ??= this.#startOutside();
+    return this.#outside;
+  }
+
+  async #startOutside(): Promise<void> {
     const leaf = await (await TestCa.root()).leaf({ sans: [{ dns: "outside.test" }] });
     const [certificate, key] = ["crt", "key"].map((end) => join(this.#folder, `outside.${end}`));
     writeFileSync(certificate!, leaf.pem);

@@ -240,3 +240,25 @@ test("a list comes in pages, and starts again when its continue token has expire
   assert.equal(all.metadata.resourceVersion, "2");
   assert.equal(api.requests[3]!.url.searchParams.get("continue"), "more");
 });
+
+test("watchResource() that finds its watch's version gone lists in the next one, and loses nothing", async () => {
+  const versions: string[] = [];
+  const { told, queries } = await observe(
+    [
+      list("5", configMap("a", "3")),
+      failure(404, "NotFound"),
+      failure(404, "NotFound"),
+      list("5", configMap("a", "3")),
+      events("open", event("ADDED", configMap("b", "6"))),
+    ],
+    has("ns/b ->6"),
+    {
+      isOptional: true,
+      otherVersions: [{ ...CONFIG_MAPS, version: "v0" }],
+      onVersion: ({ version }) => versions.push(version),
+    },
+  );
+  assert.deepEqual(told, ["ns/a ->3", "ns/b ->6"]);
+  assert.deepEqual(queries, ["list", "watch from 5", "list", "list", "watch from 5"]);
+  assert.deepEqual(versions, ["v1", "v0"]);
+});

@@ -113,17 +113,34 @@ test("what the schema and the validator have taken is read by the indexes", asyn
   assert.ok(taken > 200, String(taken));
 });
 
+const HOST = `svc.${EVIL}.svc.cluster.local`;
+/** Where a profile and routes, whatever they say, are held against each other. */
+const MERGING = {
+  metadata: {
+    name: "svc",
+    namespace: EVIL,
+    annotations: { "config.heddle.dev/route-merge": "true" },
+  },
+  spec: { clusterIP: "10.250.0.1", clusterIPs: ["10.250.0.1"], ports: [{ port: 80 }] },
+} as KubeObject;
+
+function nameProfile(object: KubeObject): void {
+  (object.metadata as { name: string }).name = HOST;
+}
+
 test("nothing that one namespace holds stops an index or changes another namespace's answers", () => {
   for (const oddOneIn of [0, 4, 25]) {
     const fuzz = newFuzz(oddOneIn, SEED + oddOneIn);
     const world = new HostileWorld();
     world.settleGood();
     const before = world.answers();
+    world.set("Service", MERGING);
     const made = new Set<string>();
     for (let round = 0; round < 120; round++) {
-      for (const one of POLICY_KINDS) {
+      for (const one of KINDS) {
         const kind = `${one.group}/${one.kind}`;
         const object = fuzzed(fuzz, one);
+        if (one.kind === "ServiceProfile") nameProfile(object);
         made.add(`${kind} ${object.metadata.name}`);
         // As the feed does: one object that cannot be taken costs itself.
         try {
@@ -134,7 +151,14 @@ test("nothing that one namespace holds stops an index or changes another namespa
         }
       }
       assert.deepEqual(world.answers(), before);
+      // What it is itself told is made of whatever it holds, and is made.
+      const own = world.outbound.lookupName(HOST, 80)!;
+      assert.notEqual(
+        world.outbound.policy(own, EVIL, () => undefined),
+        "gone",
+      );
     }
+    world.delete("Service", EVIL, "svc");
     world.cells.flush();
     for (const text of made) {
       const [kind, name] = text.split(" ");

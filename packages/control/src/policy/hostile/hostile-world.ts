@@ -206,6 +206,39 @@ export class HostileWorld {
             (...at) => s.deleteRoute("grpc", ...at),
           ),
         ];
+      case "gateway.networking.k8s.io/TLSRoute":
+        return [
+          taker(
+            (one) => o.setTlsRoute(one),
+            (...at) => o.deleteTlsRoute(...at),
+          ),
+          taker(
+            (one) => s.setRoute("tls", one),
+            (...at) => s.deleteRoute("tls", ...at),
+          ),
+        ];
+      case "gateway.networking.k8s.io/TCPRoute":
+        return [
+          taker(
+            (one) => o.setTcpRoute(one),
+            (...at) => o.deleteTcpRoute(...at),
+          ),
+          taker(
+            (one) => s.setRoute("tcp", one),
+            (...at) => s.deleteRoute("tcp", ...at),
+          ),
+        ];
+      case "linkerd.io/ServiceProfile":
+        return [
+          taker(
+            (one) => o.setServiceProfile(one),
+            (...at) => o.deleteServiceProfile(...at),
+          ),
+          taker(
+            (one) => s.setServiceProfile(one),
+            (...at) => s.deleteServiceProfile(...at),
+          ),
+        ];
       default:
         throw new Error(`nobody is told of ${kind}`);
     }
