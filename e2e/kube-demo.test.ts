@@ -6,7 +6,7 @@ import { noHelm } from "./helm/helm.ts";
 import { nodeProblem } from "./kube/node.ts";
 import { STORY } from "./kube-demo/story.ts";
 
-test("npm run demo:kube -- --once proves every line of its story and cleans up", {
+test("[NI03] [NI04] [NI06] [NI12] [NI13] [NI21] [NX07] npm run demo:kube -- --once proves every line of its story and cleans up", {
   skip: nodeProblem() || noHelm,
 }, () => {
   const script = join(import.meta.dirname, "..", "scripts", "start.mjs");

@@ -8,6 +8,9 @@ import { output } from "../kube/ended.ts";
 import { MeshNode } from "../kube/mesh-node.ts";
 import { DNS_IP, OUTSIDE_IP } from "../kube/node-config.ts";
 
+/** Of the cluster, whose names are its own: nothing of ours takes `cluster.local` for granted. */
+export const DOMAIN = "weave.test";
+
 /** Of the machine's application, on its loopback. */
 const APP_PORT = 8080;
 
@@ -34,7 +37,7 @@ export class Stage implements AsyncDisposable {
     await using parts = new AsyncDisposableStack();
     const folder = mkdtempSync(join(tmpdir(), "heddle-kube-demo-"));
     parts.defer(() => rmSync(folder, { recursive: true, force: true }));
-    const node = parts.use(await MeshNode.start());
+    const node = parts.use(await MeshNode.start({ clusterDomain: DOMAIN }));
     writeFileSync(join(folder, "resolv.conf"), `nameserver ${DNS_IP}\n`);
     return new Stage(node, folder, stop, parts.move());
   }

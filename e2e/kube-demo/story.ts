@@ -3,19 +3,30 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manifestOf } from "@heddle/cli/helm/manifest";
 import { eventually } from "@heddle/cli/mesh";
-import { CONFIG_MAPS, SECRETS } from "@heddle/kube/types/core";
+import { CONFIG_MAPS, PODS, SECRETS } from "@heddle/kube/types/core";
 import { chartFolder } from "../helm/helm.ts";
 import { NODE } from "../kube/node-config.ts";
-import { client, job, meshed, nginx, service, shell } from "../kube/pods/objects.ts";
+import {
+  client,
+  job,
+  meshed,
+  nginx,
+  type RunningPod,
+  service,
+  shell,
+} from "../kube/pods/objects.ts";
 import { authorization, meshTls, server, serverRoute } from "../kube/pods/policies.ts";
 import { CURL_IMAGE } from "../kube/test-images.ts";
 import type { Story } from "../play.ts";
-import type { Stage } from "./stage.ts";
+import { DOMAIN, type Stage } from "./stage.ts";
 
 const SHOP = "shop";
 /** Of the control plane, where a load balancer would be. */
 const JOIN_ADDRESS = `${NODE.ip}:8444`;
-const VALUES = { expansion: { enabled: true, advertised: [JOIN_ADDRESS] } } as const;
+const VALUES = {
+  clusterDomain: DOMAIN,
+  expansion: { enabled: true, advertised: [JOIN_ADDRESS] },
+} as const;
 
 export const STORY: Story<Stage> = [
   ["The control plane is installed, and `heddle check` is content", installed],
@@ -54,7 +65,7 @@ async function workloadsAreMeshed({ node }: Stage): Promise<readonly string[]> {
     ...client(SHOP, "shopper"),
   );
   await node.ready(SHOP, "web", "shopper");
-  const command = ["curl", "-sSf", `http://web.${SHOP}.svc.cluster.local/`];
+  const command = ["curl", "-sSf", `http://web.${SHOP}.svc.${DOMAIN}/`];
   await node.apply(...job(SHOP, "order", { image: CURL_IMAGE, command }));
   const done = ["wait", "--for=condition=Complete", "job/order", "--timeout=120s"];
   await node.kubectl(["-n", SHOP, ...done]);
@@ -69,8 +80,7 @@ async function workloadsAreMeshed({ node }: Stage): Promise<readonly string[]> {
 async function identitiesAreProven({ node }: Stage): Promise<readonly string[]> {
   await node.run(SHOP, "shopper", ["curl", "-sSf", `http://web.${SHOP}/`]);
   const shopper = await node.pod(SHOP, "shopper");
-  const id = (name: string): string =>
-    `${name}.${SHOP}.serviceaccount.identity.linkerd.cluster.local`;
+  const id = (name: string): string => `${name}.${SHOP}.serviceaccount.identity.linkerd.${DOMAIN}`;
   const line = await node.metric(
     shopper,
     new RegExp(`^request_total\\{.*direction="outbound".*server_id="${id("web")}"`),
@@ -135,8 +145,8 @@ async function aMachineJoins(stage: Stage): Promise<readonly string[]> {
 const LOAD = `
 n=0
 while true; do
-  code=$(curl -s -o /dev/null -w '%{http_code}' --max-time 10 http://web.${SHOP}/)
-  if [ "$code" = 200 ]; then n=$((n+1)); else echo "lost $code"; fi
+  code=$(curl -s -o /dev/null -w '%{http_code} %{errormsg}' --max-time 10 http://web.${SHOP}/)
+  if [ "$code" = "200 " ]; then n=$((n+1)); else echo "lost $code"; fi
   if [ $((n % 100)) = 0 ]; then echo "answered $n"; fi
 done`;
 
@@ -154,6 +164,7 @@ async function helmUpgrades(stage: Stage): Promise<readonly string[]> {
     assert.ok(count >= 100, `${count} answers`);
     return count;
   });
+  const proxies = await proxiesOf(stage);
   const values = join(folder, "upgrade.yaml");
   writeFileSync(
     values,
@@ -168,7 +179,41 @@ async function helmUpgrades(stage: Stage): Promise<readonly string[]> {
     return count;
   });
   await node.heddle("check");
+  // The pods of applications are the same, their proxies run as the same user, and none was restarted.
+  assert.deepEqual(await proxiesOf(stage), proxies);
   return [`${until - since} requests were answered meanwhile, none was lost`];
+}
+
+/** Of all meshed pods: which user the proxy is; of applications, which pod it is; who was restarted. */
+async function proxiesOf({ node }: Stage): Promise<Readonly<Record<string, unknown>>> {
+  const labelSelector = "linkerd.io/control-plane-ns=linkerd";
+  const { items } = await node.client.list(PODS, { labelSelector });
+  const running = items.filter(
+    ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined && status?.phase === "Running",
+  );
+  const rows = running.map((pod) => {
+    const { metadata, spec } = pod;
+    const name = metadata.name ?? "";
+    const { initContainerStatuses = [], containerStatuses = [] } = (pod as unknown as RunningPod)
+      .status;
+    const all = [...initContainerStatuses, ...containerStatuses];
+    assert.deepEqual(
+      all.filter(({ restartCount }) => restartCount > 0),
+      [],
+      name,
+    );
+    const isOurs = metadata.namespace === "linkerd";
+    const component = metadata.labels?.["linkerd.io/control-plane-component"] ?? name;
+    const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+    const proxy = containers.find((one) => one.name === "linkerd-proxy");
+    const { runAsUser } =
+      (proxy as { readonly securityContext?: { readonly runAsUser?: number } })?.securityContext ??
+      {};
+    assert.equal(typeof runAsUser, "number", name);
+    return [isOurs ? component : name, { runAsUser, uid: isOurs ? "" : metadata.uid }];
+  });
+  return Object.fromEntries(rows);
 }
 
 /** What a release by Helm is given, since Helm does not read it from the cluster. */
@@ -192,6 +237,10 @@ async function uninstalled(stage: Stage): Promise<readonly string[]> {
   await eventually("what was installed to be gone", stage.stop, async () => {
     assert.equal(await clusterWide(stage), before.get(stage));
   });
+  const { code, out } = await node.heddleEnded("check", "--wait", "0s");
+  assert.equal(code, 1, out);
+  assert.match(out, /Status check results are ×\n$/);
+  assert.match(await node.heddle("version"), /^Server version: unavailable$/m);
   return ["namespaces, definitions, cluster roles, bindings and webhooks are as they were before"];
 }
 
