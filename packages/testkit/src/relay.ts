@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 
 /** Passes bytes between its own port and another one, both on 127.0.0.1. */
 export class Relay {
-  readonly #target: number;
+  #target: number;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
@@ -20,6 +20,11 @@ export class Relay {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** Sends new connections elsewhere, as a Service does whose endpoints change. */
+  retarget(port: number): void {
+    this.#target = port;
   }
 
   /** Listens, at the port it had before if there was one. */
