@@ -23,7 +23,7 @@ export interface DialOptions {
   /** TCP_USER_TIMEOUT. Default: the system's. */
   readonly userTimeoutMs?: number | undefined;
   readonly guard?: Guard | undefined;
-  /** Told of where the connection comes from. */
+  /** Told of the connection's two ends; not of a unix socket's. */
   readonly dialled?: Dialled | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -40,7 +40,7 @@ export function dial(options: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     let socket: NodeSocket | undefined;
     const raw = connect(options, (count, bytes) => socket?.take(bytes, count) ?? false);
-    options.dialled?.follow(raw);
+    if (!("path" in options.address)) options.dialled?.follow(raw, options.address);
     let late: NodeJS.Immediate | undefined;
     // After a pause of our own the loop runs its timers first: what has come in since counts too.
     const timer = setTimeout(() => {

@@ -69,7 +69,7 @@ export class Outbound implements AsyncDisposable {
     const { listen, declared, httpProxy } = this.#config;
     for (const at of listen) {
       await this.#listen(at, destination, (socket, accepted) =>
-        this.#accept(socket, accepted, addressTarget(accepted.originalDestination)),
+        this.#acceptCaptured(socket, accepted, destination.kind === "redirected"),
       );
     }
     for (const { listen: at, service } of declared) {
@@ -136,17 +136,21 @@ export class Outbound implements AsyncDisposable {
     this.#accept(socket, { clientAddress: { ip, port } }, target);
   }
 
+  /** @param isRedirected - By the kernel, who then says where the connection was to go. */
+  #acceptCaptured(socket: Socket, accepted: Accepted, isRedirected: boolean): void {
+    const { clientAddress, originalDestination } = accepted;
+    const target = addressTarget(originalDestination);
+    if (isRedirected && this.#runtime.dialled.has(clientAddress, originalDestination)) {
+      const why = `was redirected from this proxy to itself; ${EXEMPT}`;
+      this.#fail(socket, target, loop(target, why));
+      return;
+    }
+    this.#accept(socket, accepted, target);
+  }
+
   #accept(socket: Socket, accepted: From, target: Target): void {
     if (target.kind === "address" && this.#isOwn(target)) {
       this.#fail(socket, target, loop(target, "is this proxy itself"));
-      return;
-    }
-    if (this.#runtime.dialled.has(accepted.clientAddress)) {
-      this.#fail(
-        socket,
-        target,
-        loop(target, `was redirected from this proxy to itself; ${EXEMPT}`),
-      );
       return;
     }
     this.#serve(socket, accepted, target).catch((error: unknown) => {
