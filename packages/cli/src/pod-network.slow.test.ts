@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { test } from "node:test";
 import { initContainer, validatorContainer } from "@heddle/inject/containers";
 import { readValues } from "@heddle/inject/values";
@@ -16,11 +17,17 @@ interface Ended {
   readonly err: string;
 }
 
+const CLONE = join(import.meta.dirname, "../../..");
+/** Where everybody can read the clone, in the mount namespace that `ip netns exec` makes. */
+const PLACE = "/mnt";
+const PLACED = `mount --bind "$0" ${PLACE} && exec "$@"`;
+
 /** Runs us in a pod's namespace, by way of a program that takes privileges away. */
 function run(network: PodNetwork, wrapper: readonly string[], args: readonly string[]): Ended {
   const { command, args: lead } = selfCommand();
-  const line = ["netns", "exec", network.pod, ...wrapper, command, ...lead, ...args];
-  const { status, stderr } = spawnSync("ip", line, { encoding: "utf8" });
+  const self = [command, ...lead].map((part) => part.replace(CLONE, PLACE));
+  const line = ["netns", "exec", network.pod, "sh", "-c", PLACED, CLONE, ...wrapper];
+  const { status, stderr } = spawnSync("ip", [...line, ...self, ...args], { encoding: "utf8" });
   return { code: status, err: stderr };
 }
 
