@@ -196,6 +196,28 @@ test("[NX01] anchors and issuer are replaced while we run; one that does not cha
   await issuedBy(host.trust.issuerPem);
 });
 
+test("an issuer that is not valid yet is taken as soon as it is", async () => {
+  const hourMs = 3_600_000;
+  const later: Clock = { ...clock, wallMs: () => clock.wallMs() + hourMs };
+  const names = { controlNamespace: "linkerd", trustDomain: "cluster.local", clock: later };
+  const other = await createTrust(names);
+  await putAnchors(host.trust.anchorsPem + other.anchorsPem);
+  await putIssuer({ "crt.pem": other.issuerPem, "key.pem": other.issuerKeyPem });
+  while (host.control.problem() === undefined) await nextTurn();
+  await issuedBy(host.trust.issuerPem);
+  shiftMs = 2 * hourMs;
+  try {
+    await issuedBy(other.issuerPem);
+    assert.equal(host.control.problem(), undefined);
+  } finally {
+    shiftMs = 0;
+  }
+  await putIssuer({ "crt.pem": host.trust.issuerPem, "key.pem": host.trust.issuerKeyPem });
+  await issuedBy(host.trust.issuerPem);
+  await putAnchors(host.trust.anchorsPem);
+  while (host.control.problem() !== undefined) await nextTurn();
+});
+
 test("anchors that cannot be read leave the old ones in force, and us not ready until they are mended", async () => {
   const { anchorsPem } = host.trust;
   await putAnchors("-----BEGIN CERTIFICATE-----\n");

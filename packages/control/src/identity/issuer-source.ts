@@ -132,7 +132,7 @@ export class IssuerSource {
       const old = this.#files;
       const isSame = old?.certificatesPem === files.certificatesPem && old?.keyPem === files.keyPem;
       // What was refused is tried again: it may have become valid since.
-      if (isSame && this.#issuer !== undefined) return;
+      if (isSame && this.#files === this.#usedFiles) return;
       this.#files = files;
       await this.#load(files);
     });
