@@ -1,6 +1,6 @@
 import { SERVICE_PROFILES } from "@heddle/kube/types/linkerd";
-import type { AdmissionHandler } from "../../webhook/review.ts";
 import { goesFirst, mergesRoutes } from "../../route-merge.ts";
+import type { AdmissionHandler } from "../../webhook/review.ts";
 import { anyObject, texts } from "../admission/shape.ts";
 import type { Annotations } from "../annotations.ts";
 import { annotationWarnings } from "./annotations.ts";
